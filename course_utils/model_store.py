@@ -137,9 +137,11 @@ def _ask_hub() -> None:
 @contextlib.contextmanager
 def _one_sentence(name: str) -> Iterator[None]:
     """Turn what `transformers` and the Hub client raise into a sentence with the remedy."""
+    from safetensors import SafetensorError
+
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise CourseError(disk_full(Path.home())) from error
         reason = str(error).strip().split("\n")[0]

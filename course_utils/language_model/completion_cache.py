@@ -26,7 +26,6 @@ class CompletionCache:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
-        self.folder = cache_folder() / "completions"
         self._state: tuple | None = None
         self._weights_hash = ""
 
@@ -54,13 +53,13 @@ class CompletionCache:
             write_whole(file, json.dumps(asdict(completion)))
         except OSError as error:
             warnings.warn(
-                f"Completions cannot be kept in {self.folder} ({error.strerror}); the answers are "
+                f"Completions cannot be kept in {file.parent} ({error.strerror}); the answers are "
                 "complete, but a repeated run computes them again. Free space or set COURSE_CACHE.",
                 stacklevel=2,
             )
 
     def _file(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.json"
+        return cache_folder() / "completions" / key[:2] / f"{key}.json"
 
     def _hash_weights(self) -> str:
         weights = list(self.model.state_dict().items())

@@ -103,7 +103,7 @@ def _completion(
     end = next((at for at, token in enumerate(tokens) if token in ends), None)
     if end is not None:
         tokens = tokens[: end + 1]
-    else:  # a row that met a stop string is filled up with padding
+    elif config.stop_strings:  # a row that met one is filled up with padding
         while tokens and tokens[-1] == config.pad_token_id:
             tokens.pop()
     text = tokenizer.decode(tokens, skip_special_tokens=True)

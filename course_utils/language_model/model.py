@@ -213,7 +213,13 @@ class LanguageModel:
 
     def _settle(self, config: GenerationConfig | None) -> GenerationConfig:
         """Return a complete copy of the configuration, checked."""
+        from course_utils.decoding.validation import SAMPLING_ONLY, validate
+
         config = copy.deepcopy(config) if config is not None else GenerationConfig()
+        for problem in validate(config):
+            ignored = problem.setting in SAMPLING_ONLY and not config.do_sample
+            if problem.severity == "error" or ignored:
+                raise ValueError(problem.message)
         own = self.model.generation_config
         for name in ("eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_token_id"):
             if getattr(config, name) is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -78,3 +79,34 @@ def show(figure: Figure, alt: str) -> None:
             f'src="data:image/png;base64,{picture}">'
         )
     )
+
+
+def interval_chart(
+    intervals: Mapping[str, tuple[float, float, float]],
+    *,
+    title: str,
+    label: str,
+    muted: Collection[str] = (),
+) -> Figure:
+    """Draw a mean and its interval for each name, one above the other.
+
+    intervals: name to (mean, low, high), such as `course_utils.comparison.Interval`.
+    muted: names drawn in grey with another marker: what the others are compared with.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 0.8 + 0.42 * len(intervals)))
+    for height, (name, (mean, low, high)) in enumerate(reversed(intervals.items())):
+        quiet = name in muted
+        colour = PALETTE["grey"] if quiet else PALETTE["blue"]
+        axes.plot([low, high], [height, height], color=colour, linewidth=2.5)
+        axes.plot(mean, height, marker="D" if quiet else "o", color=colour, markersize=7)
+        axes.annotate(
+            f"{mean:.1f}", (mean, height), (0, 7), textcoords="offset points", ha="center"
+        )
+    axes.set_yticks(range(len(intervals)), reversed(list(intervals)))
+    axes.set_ylim(-0.6, len(intervals) - 0.2)
+    axes.set_xlabel(label)
+    axes.set_title(title)
+    axes.grid(axis="y", visible=False)
+    return figure

@@ -1,0 +1,43 @@
+# The course in two commands: `make course` shows it, `make test` proves it.
+.DEFAULT_GOAL := help
+.PHONY: help course test lint lab bench lock
+
+PYTHON ?= python3
+BIN := .venv/bin
+export JUPYTER_PLATFORM_DIRS := 1
+
+help:  ## say what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+course: .venv/installed  ## pull the model, run every notebook, grade a sample class, write a report
+	$(BIN)/course all
+
+test: .venv/installed  ## lint, then test everything: units, notebooks, labs through nbgrader
+	$(BIN)/course models pull smollm2-135m-instruct
+	$(BIN)/course models pull minilm-l6-v2
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+lint: .venv/installed  ## check the style of Python files and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lab: .venv/installed  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+bench: .venv/installed  ## measure speed, as ratios in one run
+	$(BIN)/course bench
+
+lock:  ## pin anew every package that pyproject.toml needs
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/pip install --quiet torch==2.13.0
+	build/lock/bin/pip install --quiet --upgrade setuptools '.[test]'
+	build/lock/bin/pip freeze --all --exclude pip --exclude llm-course | sed 's/+cpu$$//' > requirements.lock.part
+	mv requirements.lock.part requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "The course needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@echo "Installing $$(grep -c == requirements.lock) pinned packages into .venv ..."
+	@began=$$(date +%s) && $(PYTHON) -m venv .venv \
+	&& $(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock \
+	&& $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
+	&& echo "Installed in $$(( $$(date +%s) - began )) s." && touch $@
