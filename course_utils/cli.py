@@ -308,3 +308,7 @@ def _working(message: str, quiet: bool) -> Iterator[None]:
         return
     with console.status(escape(message)):
         yield
+
+
+if __name__ == "__main__":
+    main()
