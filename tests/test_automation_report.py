@@ -329,8 +329,23 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_old_file_whole(tmp_path, monke
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "replace", full)
+    monkeypatch.setattr("course_utils.whole_files.os.replace", full)
     with pytest.raises(CourseError, match=r"cannot be written \(No space left on device\)"):
-        files.write_whole(path, "new")
+        files.write_out(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_page_shows_of_a_progress_bar_only_what_is_left_of_it(tmp_path):
+    import nbformat.v4 as v4
+
+    from course_utils.automation.pages import write_page
+
+    pieces = ["\rWorking:  10%", "\rWorking: 100%\nkept\n", "\r             ", "\rthe answer\n"]
+    outputs = [v4.new_output("stream", name="stdout", text=text) for text in pieces]
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("work()", outputs=outputs)])
+    write_page(notebook, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "the answer" in page
+    assert "kept" in page
+    assert "Working:  10" not in page

@@ -1,32 +1,19 @@
-"""Write files whole or not at all, and say plainly when a folder cannot be written."""
+"""Hold the folder of a report, and say plainly when it cannot be written."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from course_utils.errors import CourseError
+from course_utils.whole_files import write_whole
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write beside `path`, then rename: a reader sees the old file or the new one, never half.
-
-    Raises CourseError when the folder cannot be written.
-    """
-    data = content.encode() if isinstance(content, str) else content
+def write_out(path: Path, content: str | bytes) -> None:
+    """Write a file of the report whole. Raises CourseError when the folder cannot be written."""
     with writing(path.parent):
-        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            os.chmod(partial, 0o644)
-            os.replace(partial, path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+        write_whole(path, content)
 
 
 @contextlib.contextmanager

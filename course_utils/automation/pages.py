@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from course_utils.automation.files import write_whole
+from course_utils.automation.files import write_out
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -28,13 +29,13 @@ def write_page(notebook: NotebookNode, page: Path) -> None:
 
     exporter = HTMLExporter(raw_template=_OFFLINE)
     html, _ = exporter.from_notebook_node(
-        _without_widgets(notebook), resources={"metadata": {"name": page.stem}}
+        _as_a_still_page(notebook), resources={"metadata": {"name": page.stem}}
     )
-    write_whole(page, html)
+    write_out(page, html)
 
 
-def _without_widgets(notebook: NotebookNode) -> NotebookNode:
-    """Return a copy whose live widgets are replaced by their picture, HTML or a remark."""
+def _as_a_still_page(notebook: NotebookNode) -> NotebookNode:
+    """Return a copy with pictures or a remark for live widgets, and no overwritten progress."""
     import nbformat
 
     copy = nbformat.from_dict(json.loads(json.dumps(notebook)))
@@ -44,4 +45,21 @@ def _without_widgets(notebook: NotebookNode) -> NotebookNode:
             data = output.get("data", {})
             if data.pop(WIDGET_VIEW, None) and set(data) <= {"text/plain"}:
                 data["text/plain"] = "An interactive widget: open the notebook to use it."
+        if cell.cell_type == "code":
+            cell.outputs = _as_read(cell.outputs)
     return copy
+
+
+def _as_read(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join a stream's pieces, and keep of each line what its last carriage return left."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    for output in joined:
+        if output.output_type == "stream":
+            output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
+    return joined

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
-from course_utils.automation.files import write_whole
+from course_utils.automation.files import write_out
 from course_utils.automation.runs import CellRun, RunReport
 
 SLOWEST_SHOWN = 5
@@ -18,8 +18,8 @@ def write_report(report: RunReport, folder: Path) -> None:
 
     The sweep's figure, if any, is read from `folder` and embedded.
     """
-    write_whole(folder / "report.json", json.dumps(report.to_dict(), indent=2))
-    write_whole(folder / "report.html", _html(report, folder))
+    write_out(folder / "report.json", json.dumps(report.to_dict(), indent=2))
+    write_out(folder / "report.html", _html(report, folder))
 
 
 def _html(report: RunReport, folder: Path) -> str:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from course_utils.automation.files import write_whole
+from course_utils.automation.files import write_out
 from course_utils.automation.runs import NotebookRun
 
 if TYPE_CHECKING:
@@ -83,4 +83,4 @@ class State:
         self.runs.pop(run.name, None)
         if run.status == "passed":
             self.runs[run.name] = {"fingerprint": digest, "run": asdict(run)}
-        write_whole(self.folder / STATE_FILE, json.dumps({"passed": self.runs}, indent=1))
+        write_out(self.folder / STATE_FILE, json.dumps({"passed": self.runs}, indent=1))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from course_utils.automation import sweep as sweeps
-from course_utils.automation.files import exclusive, write_whole, writing
+from course_utils.automation.files import exclusive, write_out, writing
 from course_utils.automation.notebooks import find_notebooks, read_notebook
 from course_utils.automation.pages import write_page
 from course_utils.automation.plan import Source, check_settings, plan, read_grid, read_sources
@@ -179,10 +179,10 @@ def _write_sweep(grid: sweeps.Grid, runs: Sequence[NotebookRun], out: Path) -> d
     """Write sweep.csv and sweep.png, and return what the report says of the sweep."""
     rows = sweeps.rows_of(grid, runs)
     results = sweeps.result_names(grid, rows)
-    write_whole(out / "sweep.csv", sweeps.table(grid, results, rows))
+    write_out(out / "sweep.csv", sweeps.table(grid, results, rows))
     drawn = sweeps.figure(grid, results[0], rows) if results else None
     if drawn:
-        write_whole(out / "sweep.png", drawn[0])
+        write_out(out / "sweep.png", drawn[0])
     return {
         "parameters": grid,
         "results": results,
