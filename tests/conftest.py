@@ -7,7 +7,27 @@ os.environ["COURSE_DEVICE"] = "cpu"
 
 import pytest
 
-WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "the", "dog", "ran", "to", "the", "house", "while", "it", "rained", "all", "day", "long"]
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "the",
+    "dog",
+    "ran",
+    "to",
+    "the",
+    "house",
+    "while",
+    "it",
+    "rained",
+    "all",
+    "day",
+    "long",
+]
 
 
 def _word_tokenizer(bos: str | None = None):
