@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from course_utils.dialogues import same_dialogue_key
 from course_utils.errors import CourseError
 
 Chat = list[dict[str, str]]
@@ -72,8 +72,8 @@ def choose_shots(
     pool: rows with `dialogue` and `references`; a dialogue that stands in several rows counts once.
     Raises CourseError if fewer than k dialogues are left.
     """
-    targets = {same_words(dialogue) for dialogue in target_dialogues}
-    distinct = {same_words(row["dialogue"]): row for row in pool}
+    targets = {same_dialogue_key(dialogue) for dialogue in target_dialogues}
+    distinct = {same_dialogue_key(row["dialogue"]): row for row in pool}
     allowed = [row for words, row in distinct.items() if words not in targets]
     if k > len(allowed):
         raise CourseError(
@@ -90,7 +90,7 @@ def check_leakage(shots: Sequence[Shot], dialogue: str) -> None:
     Dialogues are compared by their words: another id, other spaces or capitals hide nothing.
     """
     for number, shot in enumerate(shots):
-        if same_words(shot.dialogue) == same_words(dialogue):
+        if same_dialogue_key(shot.dialogue) == same_dialogue_key(dialogue):
             raise CourseError(
                 f"Shot {number} is the dialogue to be summarized, with its answer: draw the shots "
                 "from another split (choose_shots does)."
@@ -117,8 +117,3 @@ def fit_budget(
         f"The dialogue alone needs {tokens:,} tokens, more than max_tokens={max_tokens:,}: "
         "raise the budget or choose a model with a longer context."
     )
-
-
-def same_words(text: str) -> str:
-    """Return the text's words in lower case, without spaces and punctuation."""
-    return " ".join(re.findall(r"\w+", text.lower()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ def show_everything(out: Path, console: Console) -> bool:
         _run_notebooks(part, out / "notebooks", console)
     from course_utils.grading.labs import lab_names
 
+    # A gradebook of an earlier run may know exercises that are gone.
+    shutil.rmtree(out / "grading", ignore_errors=True)
     for lab in lab_names():
         with show.part(f"{lab}: a sample class, graded by nbgrader") as part:
             _grade_sample_class(part, lab, out / "grading", console)

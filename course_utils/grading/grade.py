@@ -13,8 +13,8 @@ from pathlib import Path
 from course_utils.errors import CourseError
 from course_utils.grading.labs import LABS_FOLDER, Lab, exercise_of, find_lab, read_notebook
 from course_utils.grading.nbgrader_course import CONFIG_FILE, convert, open_course, read_settings
-from course_utils.grading.release import write_whole
 from course_utils.grading.scores import ExerciseScore, SubmissionScore, exercise_scores
+from course_utils.whole_files import write_whole
 
 
 def grade(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from course_utils.errors import CourseError
 from course_utils.grading.labs import LABS_FOLDER, Lab, find_lab, read_notebook
 from course_utils.grading.nbgrader_course import CONFIG_FILE, convert
+from course_utils.whole_files import write_whole
 
 
 def release(name: str, *, check: bool = False, folder: Path = LABS_FOLDER) -> bool:
@@ -32,14 +32,6 @@ def release(name: str, *, check: bool = False, folder: Path = LABS_FOLDER) -> bo
     for path in present.keys() - made.keys():
         (goal / path).unlink()
     return True
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arriving = path.with_name(f".{path.name}.new")
-    arriving.write_bytes(content)
-    os.replace(arriving, path)
 
 
 def _generated_files(lab: Lab) -> dict[Path, bytes]:

@@ -23,8 +23,8 @@ import nbformat
 
 from course_utils.errors import CourseError
 from course_utils.grading.labs import LABS_FOLDER, Lab, find_lab, read_notebook
-from course_utils.grading.release import write_whole
 from course_utils.grading.scores import ExerciseScore
+from course_utils.whole_files import write_whole
 
 _SECTION = re.compile(
     r"^# %% (?P<name>\w+)\n# score: (?P<score>[\d.]+)\n# hint: (?P<hint>.+)\n", re.MULTILINE
