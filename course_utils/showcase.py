@@ -98,7 +98,7 @@ def _summarize_one(part: Part, console: Console) -> None:
 
     row = min(load_dialogues("course")["validation"], key=lambda row: len(row["dialogue"]))
     model = load_model()
-    prompt = TEMPLATES["brief"].chat(row["dialogue"])
+    prompt = TEMPLATES["summarize"].chat(row["dialogue"])
     completion = model.complete([prompt], GenerationConfig(max_new_tokens=50))[0]
     console.print(escape(row["dialogue"]), style="cyan")
     console.print(f"\n[bold]{model.name}:[/] {escape(completion.text.strip())}")
