@@ -12,7 +12,7 @@ from pathlib import Path
 
 from course_utils.errors import CourseError
 from course_utils.model_cache import cache_folder, is_cached, verify
-from course_utils.model_catalogue import CATALOGUE, HubSource
+from course_utils.model_catalogue import CATALOGUE, WheelSource
 from course_utils.repository import repository_root
 
 FREE_GIGABYTES = 2
@@ -88,7 +88,7 @@ def _device() -> Iterator[Finding]:
 
 def _models() -> Iterator[Finding]:
     for model in CATALOGUE.values():
-        if isinstance(model.source, HubSource):
+        if not isinstance(model.source, WheelSource):
             continue
         need = f"model {model.name}"
         if not is_cached(model.name):

@@ -17,7 +17,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from course_utils.errors import CourseError
-from course_utils.model_catalogue import CATALOGUE, DEFAULT_MODEL, CatalogueModel, WheelSource
+from course_utils.model_catalogue import (
+    CATALOGUE,
+    DEFAULT_MODEL,
+    AdapterSource,
+    CatalogueModel,
+    WheelSource,
+)
 
 MANIFEST = "course_model.json"
 Say = Callable[[str], None]
@@ -54,7 +60,13 @@ def forget(name: str) -> None:
 
 
 def is_cached(name: str) -> bool:
-    """Whether a catalogue model that travels in a wheel lies ready on this machine."""
+    """Whether a catalogue model that travels in a wheel lies ready on this machine.
+
+    Of a model with one of the course's adapters: whether its base model does.
+    """
+    source = CATALOGUE[name].source if name in CATALOGUE else None
+    if isinstance(source, AdapterSource):
+        name = source.base
     return (cache_folder() / "models" / name / MANIFEST).exists()
 
 

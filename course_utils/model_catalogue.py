@@ -28,12 +28,23 @@ class HubSource:
 
 
 @dataclass(frozen=True)
+class AdapterSource:
+    """A model of the catalogue with one of the course's own LoRA adapters merged into it.
+
+    adapter: a folder of `course_utils/data/adapters/`, with its model card.
+    """
+
+    base: str
+    adapter: str
+
+
+@dataclass(frozen=True)
 class CatalogueModel:
     """A named model: where it comes from, what it is, what it costs on disk."""
 
     name: str
     architecture: Literal["decoder-only", "encoder-only", "encoder-decoder"]
-    source: WheelSource | HubSource
+    source: WheelSource | HubSource | AdapterSource
     licence: str
     parameters_millions: int
     cached_megabytes: int
@@ -70,6 +81,15 @@ CATALOGUE = {
             parameters_millions=23,
             cached_megabytes=92,
             purpose="sentence embeddings, semantic similarity, offline",
+        ),
+        CatalogueModel(
+            name="smollm2-135m-summarizer",
+            architecture="decoder-only",
+            source=AdapterSource(base=DEFAULT_MODEL, adapter="summarizer"),
+            licence="Apache-2.0",
+            parameters_millions=135,
+            cached_megabytes=0,
+            purpose="the default model, adapted to summarize dialogues",
         ),
         *(
             CatalogueModel(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from course_utils.adapter_files import base_model_of, is_adapter, merge_adapter
 from course_utils.errors import CourseError
 from course_utils.model_cache import (
     disk_full,
@@ -17,12 +18,20 @@ from course_utils.model_cache import (
     quiet_library,
     unknown_model,
 )
-from course_utils.model_catalogue import CATALOGUE, DEFAULT_MODEL, HubSource
+from course_utils.model_catalogue import (
+    CATALOGUE,
+    DEFAULT_MODEL,
+    AdapterSource,
+    HubSource,
+    WheelSource,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from course_utils.language_model import LanguageModel
+
+ADAPTERS = Path(__file__).parent / "data" / "adapters"
 
 __all__ = ["DEFAULT_MODEL", "load_model", "load_transformers_model", "model_folder", "pull"]
 
@@ -32,7 +41,8 @@ def load_model(
 ) -> LanguageModel:
     """Load a causal or sequence-to-sequence model, ready to complete prompts.
 
-    name: a name of the catalogue, a folder that `save_pretrained` wrote, or a Hub id.
+    name: a name of the catalogue, a folder that `save_pretrained` wrote (of a model, or of a LoRA
+        adapter, which is merged into its base model), or a Hub id.
     device, dtype: see `course_utils.runtime`; "float32" gives the answers that graders compare.
     Raises CourseError with what was tried when the model cannot be had.
     """
@@ -57,6 +67,10 @@ def load_transformers_model(
     place = pick_device(device)
     number_format = pick_dtype(place, dtype)
     source = _locate(name)
+    if is_adapter(Path(source)):
+        base, tokenizer = load_transformers_model(base_model_of(Path(source)), dtype="float32")
+        with quiet_library():
+            return merge_adapter(base, Path(source)).to(place, number_format).eval(), tokenizer
     with _one_sentence(name), quiet_library():
         config = AutoConfig.from_pretrained(source)
         architecture = (config.architectures or ["?"])[0]
@@ -79,6 +93,9 @@ def pull(name: str, *, force: bool = False) -> Path:
     model = CATALOGUE.get(name)
     if model is None:
         raise CourseError(unknown_model(name))
+    if isinstance(model.source, AdapterSource):
+        pull(model.source.base, force=force)
+        return ADAPTERS / model.source.adapter
     if isinstance(model.source, HubSource):
         from huggingface_hub import snapshot_download
 
@@ -98,11 +115,14 @@ def pull(name: str, *, force: bool = False) -> Path:
 
 def _locate(name: str) -> str:
     """Return what `from_pretrained` takes: a folder, or the Hub id of a model."""
-    if name in CATALOGUE and not isinstance(CATALOGUE[name].source, HubSource):
+    source = CATALOGUE[name].source if name in CATALOGUE else None
+    if isinstance(source, AdapterSource):
+        return str(ADAPTERS / source.adapter)
+    if isinstance(source, WheelSource):
         return str(model_folder(name))
     folder = Path(name).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").exists():
+        if not is_adapter(folder) and not (folder / "config.json").exists():
             raise CourseError(
                 f"The folder {folder} holds no config.json: give a folder that "
                 "`save_pretrained` wrote."

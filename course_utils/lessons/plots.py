@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from IPython.display import HTML
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, told apart with every common form of colour blindness.
@@ -64,20 +65,25 @@ def show(figure: Figure, alt: str) -> None:
 
     alt: what the figure shows, for readers who cannot see it.
     """
+    from IPython.display import display
+
+    display(picture(figure, alt))
+
+
+def picture(figure: Figure, alt: str) -> HTML:
+    """Return a figure as a picture with its text alternative, ready to display; closes it."""
     import matplotlib.pyplot as plt
-    from IPython.display import HTML, display
+    from IPython.display import HTML
 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight")
     plt.close(figure)
-    picture = base64.b64encode(buffer.getvalue()).decode()
+    encoded = base64.b64encode(buffer.getvalue()).decode()
     width = int(figure.get_figwidth() * 100)
-    display(
-        HTML(
-            f'<img alt="{html.escape(alt, quote=True)}" '
-            f'style="max-width:100%;width:{width}px;background:white" '
-            f'src="data:image/png;base64,{picture}">'
-        )
+    return HTML(
+        f'<img alt="{html.escape(alt, quote=True)}" '
+        f'style="max-width:100%;width:{width}px;background:white" '
+        f'src="data:image/png;base64,{encoded}">'
     )
 
 
