@@ -1,6 +1,6 @@
 # The course in two commands: `make course` shows it, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help course test lint lab bench lock
+.PHONY: help course test lint lab site bench lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -24,13 +24,19 @@ lint: .venv/installed  ## check the style of Python files and notebooks
 lab: .venv/installed  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
+site: .venv/installed  ## build the website, with the outputs of the last run or of SITE_NOTEBOOKS=FOLDER
+	rm -rf build/site build/site-parts
+	mkdir -p build/site-parts/source
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/site-parts/doctrees build/site-parts/source build/site
+	@echo "Website: build/site/index.html"
+
 bench: .venv/installed  ## measure speed, as ratios in one run
 	$(BIN)/course bench
 
 lock:  ## pin anew every package that pyproject.toml needs
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/pip install --quiet torch==2.13.0
-	build/lock/bin/pip install --quiet --upgrade setuptools '.[test]'
+	build/lock/bin/pip install --quiet --upgrade setuptools '.[test,site]'
 	build/lock/bin/pip freeze --all --exclude pip --exclude llm-course | sed 's/+cpu$$//' > requirements.lock.part
 	mv requirements.lock.part requirements.lock
 

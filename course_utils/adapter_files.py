@@ -64,7 +64,7 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
 
 @contextlib.contextmanager
 def quiet_peft() -> Iterator[None]:
-    """Keep off stderr the library's talk about names that transformers is about to change, and what is checked here."""
+    """Keep off stderr the library's talk: of names soon to change, of keys that are checked here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")
         warnings.filterwarnings("ignore", message="Found missing adapter keys")

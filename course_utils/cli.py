@@ -71,7 +71,13 @@ def models(
 ) -> None:
     """List the models that the course knows by name, or pull one into the cache."""
     from course_utils.model_cache import is_cached
-    from course_utils.model_catalogue import CATALOGUE, DEFAULT_MODEL, HubSource
+    from course_utils.model_catalogue import (
+        CATALOGUE,
+        DEFAULT_MODEL,
+        AdapterSource,
+        HubSource,
+        WheelSource,
+    )
 
     if action == "pull":
         from course_utils.model_store import pull
@@ -79,6 +85,7 @@ def models(
         folder = pull(name or DEFAULT_MODEL, force=force)
         console.print(f"{name or DEFAULT_MODEL} lies in {folder}", soft_wrap=True)
         return
+    origin = {HubSource: "Hub", WheelSource: "a wheel", AdapterSource: "the course"}
     rows = [
         {
             "name": model.name,
@@ -86,7 +93,7 @@ def models(
             "size": f"{model.parameters_millions} M",
             "disk": f"{model.cached_megabytes:,} MB",
             "licence": model.licence,
-            "from": "Hub" if isinstance(model.source, HubSource) else "a wheel",
+            "from": origin[type(model.source)],
             "pulled": "yes" if is_cached(model.name) else "",
         }
         for model in CATALOGUE.values()
@@ -95,6 +102,41 @@ def models(
         _print_json(rows)
     else:
         console.print(_table(rows))
+
+
+@app.command()
+def adapt(
+    out: Annotated[Path, typer.Option(help="Folder for the adapter and its card.")] = Path(
+        "build/adapter"
+    ),
+    base: Annotated[str, typer.Option(help="The model to adapt.")] = "smollm2-135m-instruct",
+    dialogues: Annotated[str, typer.Option(help="course, dialogsum, a folder.")] = "course",
+    epochs: Annotated[int, typer.Option(help="Times that every dialogue is read.")] = 3,
+    rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 1e-3,
+    batch_size: Annotated[int, typer.Option(help="Dialogues a step.")] = 4,
+    last_layers: Annotated[int, typer.Option(help="Layers to adapt, from the top.")] = 10,
+    rank: Annotated[int, typer.Option(help="Rank of the update.")] = 4,
+    seed: Annotated[int, typer.Option(help="Of the first weights and the order.")] = 0,
+    dtype: Annotated[str, typer.Option(help="Of the frozen weights.")] = "auto",
+) -> None:
+    """Train the course's summarizer again (LoRA), measure it, and save it with its model card."""
+    from course_utils.adaptation.command import adapt as train_and_measure
+    from course_utils.adaptation.recipe import LoraRecipe
+    from course_utils.adaptation.training import TrainingSettings
+
+    with _settings():
+        training = TrainingSettings(epochs, rate, batch_size, seed=seed)
+        recipe = LoraRecipe(
+            base=base, last_layers=last_layers, rank=rank, alpha=2 * rank, training=training
+        )
+    train_and_measure(
+        recipe,
+        out,
+        source=dialogues,
+        dtype=dtype,
+        console=console,
+        command=" ".join(["course", *sys.argv[1:]]),
+    )
 
 
 @app.command()
@@ -240,6 +282,53 @@ def bench(
     compare_with_the_loop(dialogues, dtypes.split(","), console)
 
 
+@app.command()
+def serve(
+    model: Annotated[str, typer.Argument(help="A name of the catalogue, a folder or a Hub id.")],
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    max_rows: Annotated[int, typer.Option(help="Requests computed together.")] = 32,
+    max_queue: Annotated[int, typer.Option(help="Requests that may wait; then 429.")] = 64,
+    max_tokens_in_flight: Annotated[
+        int, typer.Option(help="Rows x longest row: the cache's size in tokens.")
+    ] = 16_384,
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of one answer.")] = 512,
+    request_seconds: Annotated[float, typer.Option(help="Longest time for one request.")] = 120.0,
+    drain_seconds: Annotated[
+        float, typer.Option(help="Longest time to finish what was accepted, at SIGTERM.")
+    ] = 30.0,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="COURSE_API_KEY", help="Key that requests have to bring."),
+    ] = None,
+    until_stdin_ends: Annotated[bool, typer.Option("--until-stdin-ends", hidden=True)] = False,
+) -> None:
+    """Offer a model to OpenAI's clients: chat over HTTP, streamed, batched, measured."""
+    from course_utils.serving.command import serve as serve_model
+    from course_utils.serving.limits import Limits
+
+    serve_model(
+        model,
+        host=host,
+        port=port,
+        device=device,
+        dtype=dtype,
+        limits=Limits(
+            max_rows=max_rows,
+            max_queue=max_queue,
+            max_tokens_in_flight=max_tokens_in_flight,
+            max_new_tokens=max_new_tokens,
+            request_seconds=request_seconds,
+        ),
+        drain_seconds=drain_seconds,
+        api_key=api_key,
+        until_stdin_ends=until_stdin_ends,
+        say=lambda line: console.print(escape(line), soft_wrap=True),
+    )
+
+
 @app.command("corpus-report")
 def corpus_report(
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("build/corpus"),
@@ -275,6 +364,15 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals:
         raise CourseError(f"-p {text} has no value: write -p NAME VALUE.")
     return name, value
+
+
+@contextlib.contextmanager
+def _settings() -> Iterator[None]:
+    """An option's value that no run could use is the user's mistake, told in a sentence."""
+    try:
+        yield
+    except ValueError as error:
+        raise CourseError(str(error)) from error
 
 
 def _exit(ok: bool) -> None:

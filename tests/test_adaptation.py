@@ -35,7 +35,7 @@ from course_utils.adaptation.training import (
     held_out_loss,
 )
 from course_utils.adaptation.watching import LiveCurve, Tracker, tracked_runs
-from course_utils.adapter_files import merge_adapter
+from course_utils.adapter_files import merge_adapter, quiet_peft
 from course_utils.errors import CourseError
 from course_utils.model_store import load_model
 from course_utils.prompts import TEMPLATES
@@ -179,10 +179,11 @@ def test_a_rank_that_does_not_fit_is_refused():
 
 
 def test_lora_by_hand_equals_the_library_in_output_and_gradient(model):
-    library = get_peft_model(
-        copy.deepcopy(model),
-        LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj", "down_proj"]),
-    )
+    with quiet_peft():
+        library = get_peft_model(
+            copy.deepcopy(model),
+            LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj", "down_proj"]),
+        )
     ours = adapted(model, layers=None)
     theirs = [module for module in library.modules() if hasattr(module, "lora_A")]
     mine = [module for module in ours.modules() if isinstance(module, LoRALinear)]
@@ -407,9 +408,10 @@ def test_full_fine_tuning_changes_every_weight(model):
 def saved(tmp_path):
     """A trained adapter of the tiny model, and the model with it."""
     recipe = LoraRecipe(base="tiny", last_layers=2, rank=2, alpha=4)
-    model = add_adapter(tiny_llama(), recipe)
-    fine_tune(model.get_base_model(), examples_of(), QUICK)
-    save_adapter(model, tmp_path / "adapter", "# card\n")
+    model = tiny_llama()
+    add_adapter(model, recipe)
+    fine_tune(model, examples_of(), QUICK)
+    save_adapter(model, recipe, tmp_path / "adapter", "# card\n")
     return tmp_path / "adapter", model
 
 
@@ -417,7 +419,7 @@ def test_a_saved_adapter_merged_into_its_base_answers_as_the_trained_model_does(
     folder, trained = saved
     ids = torch.randint(2, 40, (2, 7))
     merged = merge_adapter(tiny_llama(), folder)
-    assert torch.allclose(merged(input_ids=ids).logits, trained(input_ids=ids).logits, atol=0.02)
+    assert torch.allclose(merged(input_ids=ids).logits, trained(input_ids=ids).logits, atol=0.05)
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md", "adapter_config.json", "adapter_model.safetensors",
     ]  # fmt: skip
@@ -428,7 +430,7 @@ def test_a_saved_adapter_merged_into_its_base_answers_as_the_trained_model_does(
 
 def test_saving_again_replaces_the_adapter_whole(saved):
     folder, model = saved
-    save_adapter(model, folder, "# another card\n")
+    save_adapter(model, LoraRecipe(base="tiny", last_layers=2, rank=2), folder, "# another card\n")
     assert (folder / "README.md").read_text() == "# another card\n"
     assert [path.name for path in folder.parent.iterdir()] == ["adapter"]
 
@@ -533,6 +535,9 @@ def test_runs_are_kept_in_a_local_store_and_read_back(model, tmp_path):
     tracker = Tracker("first", {"rank": 2}, folder=tmp_path / "runs")
     run = fine_tune(adapted(model), examples_of(), QUICK, watch=tracker)
     tracker.finish()
+    again = Tracker("first", {"rank": 2}, folder=tmp_path / "runs")
+    again(run.steps[0])
+    again.finish()
     kept = tracked_runs(tmp_path / "runs")
-    assert list(kept) == ["first"]
+    assert sorted(kept) == ["first", "first-2"]
     assert [row["loss"] for row in kept["first"]] == pytest.approx([s.loss for s in run.steps])

@@ -17,7 +17,18 @@ def course(*words):
 
 def test_help_lists_every_verb():
     shown = course("--help").stdout
-    for verb in ("doctor", "models", "run", "release", "validate", "grade", "feedback", "bench"):
+    for verb in (
+        "doctor",
+        "models",
+        "run",
+        "release",
+        "validate",
+        "grade",
+        "feedback",
+        "bench",
+        "adapt",
+        "serve",
+    ):
         assert verb in shown
 
 
@@ -41,6 +52,9 @@ def test_the_models_are_listed_for_people_and_for_programs():
         (["grade", "lab2_sumarize"], "lab2_summarize_dialogue"),
         (["feedback", "lab2_sumarize"], "lab2_summarize_dialogue"),
         (["grade", "lab2_summarize_dialogue", "--submissions", "/nowhere"], "/nowhere"),
+        (["adapt", "--epochs", "0"], "epochs=0"),
+        (["adapt", "--rank", "0"], "rank=0"),
+        (["adapt", "--dialogues", "/nowhere"], "/nowhere"),
         (["bench", "--dialogues", "100000"], "fewer"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",

@@ -19,6 +19,7 @@ LOCK = {
     for name, version in locked_versions(ROOT / "requirements.lock").items()
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+OPTIONAL = PROJECT["optional-dependencies"]
 
 
 def test_conda_users_get_the_same_lock_and_the_same_package():
@@ -45,7 +46,7 @@ def test_every_line_of_the_lock_is_one_exact_pin():
 
 @pytest.mark.parametrize(
     "requirement",
-    PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"],
+    [*PROJECT["dependencies"], *OPTIONAL["test"], *OPTIONAL["site"]],
     ids=lambda text: Requirement(text).name,
 )
 def test_the_lock_satisfies_the_package(requirement):

@@ -44,15 +44,15 @@ def adapt(
         f"Adapting {recipe.base} ({str(model.dtype).removeprefix('torch.')}, {model.device}) "
         f"to {len(rows['train'])} dialogues"
     )
-    adapted, run = train_adapter(
+    run = train_adapter(
         model, tokenizer, rows, recipe, watch=_speaker(console), checkpoint=out / "checkpoint.pt"
     )
     console.print(f"Trained in {run.seconds:.0f} s, {run.tokens_per_second:.0f} tokens a second")
-    weights = sum(w.numel() for w in adapted.parameters() if w.requires_grad)
-    save_adapter(adapted, out / "adapter", card="(being measured)\n")
+    weights = sum(w.numel() for w in model.parameters() if w.requires_grad)
+    save_adapter(model, recipe, out / "adapter", card="(being measured)\n")
     measured = _measure(recipe, out / "adapter", _test_sets(), dtype, console)
     card = model_card(recipe, run, measured, command=command, weights=weights)
-    save_adapter(adapted, out / "adapter", card)
+    save_adapter(model, recipe, out / "adapter", card)
     (out / "checkpoint.pt").unlink()
     console.print(f"The adapter and its card lie in {out / 'adapter'}", soft_wrap=True)
 

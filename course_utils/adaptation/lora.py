@@ -14,7 +14,8 @@ class LoRALinear(nn.Module):
 
     linear: (out, in) weights, frozen here. A: (rank, in), drawn as `nn.Linear` draws its own.
     B: (out, rank), zero, so that training starts from the model as it was.
-    A and B are float32 whatever the frozen weight's format: their updates would vanish in bfloat16.
+    A and B are float32 whatever the frozen weight's format, as their small updates would be rounded
+    away in bfloat16; only their products with x are computed in its format, which is cheaper.
     Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1.
     Raises ValueError for a rank below 1 or above the smaller side of the weight.
     """
@@ -36,9 +37,8 @@ class LoRALinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (..., in) to (..., out), in the format of the frozen layer."""
-        update = (x.to(self.A.dtype) @ self.A.T) @ self.B.T
-        frozen = self.linear(x)
-        return frozen + (self.scale * update).to(frozen.dtype)
+        down, up = self.A.to(x.dtype), (self.scale * self.B).to(x.dtype)
+        return self.linear(x) + (x @ down.T) @ up.T
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -97,8 +96,8 @@ Load it with `load_model("smollm2-135m-summarizer")`.
   `docs/datasheet.md`): {training.epochs} epochs, batches of {training.batch_size}, learning rate
   {training.learning_rate:g} with a linear rise and a cosine fall, seed {training.seed}.
 - Prompt: the chat template around "{TEMPLATE.instruction}", the dialogue, "{TEMPLATE.after}".
-- It took {run.seconds:.0f} s on {platform.machine()} ({run.tokens_per_second:.0f} tokens a second);
-  validation loss after each epoch: {", ".join(f"{v:.3f}" for v in run.validation_losses)} nats.
+- Validation loss after each epoch: {", ".join(f"{v:.3f}" for v in run.validation_losses)} nats a
+  token, on the course's 40 validation dialogues.
 
 ## What it scores
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from course_utils.adaptation.examples import Example, tokenize_examples
+from course_utils.adaptation.lora import LoRALinear, add_lora
 from course_utils.adaptation.training import Step, TrainingRun, TrainingSettings, fine_tune
+from course_utils.adapter_files import CONFIG, WEIGHTS
 from course_utils.model_catalogue import DEFAULT_MODEL
 from course_utils.prompts import TEMPLATES
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 TEMPLATE = TEMPLATES["summarize"]
@@ -50,32 +54,24 @@ class LoraRecipe:
             )
 
 
-def add_adapter(model: PreTrainedModel, recipe: LoraRecipe) -> PeftModel:
-    """Freeze the model and add the recipe's LoRA weights with the `peft` library.
+def add_adapter(model: PreTrainedModel, recipe: LoraRecipe) -> None:
+    """Freeze the model and put the recipe's LoRA into its last layers, drawn by the recipe's seed.
 
     Raises ValueError if the model has fewer layers than are to be adapted.
     """
-    import torch
-    from peft import LoraConfig, get_peft_model
-
-    from course_utils.adapter_files import quiet_peft
-
     layers = model.config.num_hidden_layers
     if recipe.last_layers > layers:
         raise ValueError(
             f"last_layers={recipe.last_layers}, but the model has {layers}: give at most that."
         )
     torch.manual_seed(recipe.training.seed)
-    config = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        target_modules=list(recipe.targets),
-        layers_to_transform=list(range(layers - recipe.last_layers, layers)),
+    add_lora(
+        model,
+        targets=recipe.targets,
+        layers=range(layers - recipe.last_layers, layers),
+        rank=recipe.rank,
+        alpha=recipe.alpha,
     )
-    with quiet_peft():
-        adapted = get_peft_model(model, config)
-    config.base_model_name_or_path = recipe.base  # our name, not the path of somebody's cache
-    return adapted
 
 
 def train_adapter(
@@ -86,50 +82,59 @@ def train_adapter(
     *,
     watch: Callable[[Step], None] | None = None,
     checkpoint: Path | None = None,
-) -> tuple[PeftModel, TrainingRun]:
-    """Train an adapter on rows["train"], measuring the loss on rows["validation"] if there.
+) -> TrainingRun:
+    """Add an adapter and train it on rows["train"]; the loss on rows["validation"], if there, is
+    measured after each epoch.
 
-    Returns the adapted model and the course of the run. Raises as `fine_tune` does.
+    Returns the course of the run. Raises as `fine_tune` does.
     """
-    adapted = add_adapter(model, recipe)
 
     def tokenized(split: str) -> list[Example]:
         window = model.config.max_position_embeddings
         return tokenize_examples(tokenizer, rows[split], TEMPLATE, context_window=window)
 
-    run = fine_tune(
-        adapted.get_base_model(),
-        tokenized("train"),
-        recipe.training,
-        validation=tokenized("validation") if rows.get("validation") else (),
-        watch=watch,
-        checkpoint=checkpoint,
+    train = tokenized("train")
+    held_out = tokenized("validation") if rows.get("validation") else []
+    add_adapter(model, recipe)
+    return fine_tune(
+        model, train, recipe.training, validation=held_out, watch=watch, checkpoint=checkpoint
     )
-    return adapted, run
 
 
-def save_adapter(adapted: PeftModel, folder: Path, card: str) -> None:
-    """Write the adapter beside its place, in bfloat16 with its model card, then rename it."""
-    import shutil
-    import tempfile
+def save_adapter(model: PreTrainedModel, recipe: LoraRecipe, folder: Path, card: str) -> None:
+    """Write the adapter in the `peft` library's format, in bfloat16, with its card.
 
-    from safetensors.torch import load_file, save_file
+    It is written beside its place, then renamed; a former adapter there is replaced whole.
+    """
+    from peft import LoraConfig
+    from safetensors.torch import save
 
-    from course_utils.adapter_files import CONFIG, WEIGHTS
-
+    weights = {}
+    for name, module in model.named_modules():
+        if isinstance(module, LoRALinear):
+            for part, weight in (("A", module.A), ("B", module.B)):
+                kept = weight.detach().to("cpu", torch.bfloat16).contiguous()
+                weights[f"base_model.model.{name}.lora_{part}.weight"] = kept
+    layers = model.config.num_hidden_layers
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=recipe.base,
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        target_modules=list(recipe.targets),
+        layers_to_transform=list(range(layers - recipe.last_layers, layers)),
+        inference_mode=True,
+    )
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
-        ready = Path(beside) / "ready"
-        adapted.save_pretrained(ready, save_embedding_layers=False)
-        weights = load_file(ready / WEIGHTS)
-        save_file({name: w.bfloat16() for name, w in weights.items()}, ready / WEIGHTS)
-        config = json.loads((ready / CONFIG).read_text())
-        lists = {key: sorted(v) for key, v in config.items() if isinstance(v, list)}
-        (ready / CONFIG).write_text(json.dumps(config | lists, indent=2, sort_keys=True) + "\n")
+        ready, former = Path(beside) / "ready", Path(beside) / "former"
+        config.save_pretrained(ready)
+        settled = json.loads((ready / CONFIG).read_text())  # sets are written in random order
+        lists = {key: sorted(value) for key, value in settled.items() if isinstance(value, list)}
+        (ready / CONFIG).write_text(json.dumps(settled | lists, indent=2, sort_keys=True) + "\n")
+        (ready / WEIGHTS).write_bytes(save(weights))
         (ready / "README.md").write_text(card)
-        former = Path(beside) / "former"
         if folder.exists():
             folder.rename(former)
         ready.rename(folder)
-        shutil.rmtree(former, ignore_errors=True)

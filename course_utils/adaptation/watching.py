@@ -94,17 +94,18 @@ class Tracker:
     """Keep every step of a run in a local store, to be compared with other runs later.
 
     The store is trackio's, an SQLite file in `folder`; nothing leaves the machine. Look at it with
-    `TRACKIO_DIR=folder trackio show --project summarizer`.
+    `TRACKIO_DIR=folder trackio show --project summarizer`. A name that is taken gets a number.
     """
 
     def __init__(self, run: str, settings: dict, *, folder: Path, project: str = "summarizer"):
-        os.environ["TRACKIO_DIR"] = str(Path(folder).resolve())
+        taken = tracked_runs(folder, project)
+        self.name = run if run not in taken else f"{run}-{len(taken) + 1}"
         self._said = io.StringIO()
         with contextlib.redirect_stdout(self._said), contextlib.redirect_stderr(self._said):
             import trackio
 
             self._run = trackio.init(
-                project=project, name=run, config=settings, embed=False, auto_log_cpu=False
+                project=project, name=self.name, config=settings, embed=False, auto_log_cpu=False
             )
 
     def __call__(self, step: Step) -> None:

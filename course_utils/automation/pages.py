@@ -29,12 +29,12 @@ def write_page(notebook: NotebookNode, page: Path) -> None:
 
     exporter = HTMLExporter(raw_template=_OFFLINE)
     html, _ = exporter.from_notebook_node(
-        _as_a_still_page(notebook), resources={"metadata": {"name": page.stem}}
+        as_a_still_page(notebook), resources={"metadata": {"name": page.stem}}
     )
     write_out(page, html)
 
 
-def _as_a_still_page(notebook: NotebookNode) -> NotebookNode:
+def as_a_still_page(notebook: NotebookNode) -> NotebookNode:
     """Return a copy with pictures or a remark for live widgets, and no overwritten progress."""
     import nbformat
 

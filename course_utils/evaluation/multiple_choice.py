@@ -1,0 +1,123 @@
+"""Which of several texts does a model find more probable: multiple choice without generating.
+
+Most benchmarks with answer options are scored so. What the number means depends on three
+choices that are seldom printed: whole options or a mean per token, and what is taken off for
+options that are probable by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from course_utils.language_model.completion import Score
+from course_utils.language_model.key_value_cache import compute_prefix
+from course_utils.language_model.model import LanguageModel
+from course_utils.language_model.prompt_tokens import Prompt, tokenize
+from course_utils.progress import progress_bar
+
+
+def score_options(
+    model: LanguageModel, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]
+) -> list[list[Score]]:
+    """Say how probable a model finds each option behind its prompt.
+
+    prompts: n prompts; options: for each of them one text or more.
+    Returns n lists of `Score`s, as `LanguageModel.score` gives them. Here each prompt is read
+    once, however many options it has.
+    Raises ValueError for no prompts, lists that differ in length, a prompt without options or
+    an empty option; CourseError for a pair over the context window.
+    """
+    _check_options(prompts, options)
+    if model.is_encoder_decoder:  # its encoder keeps no cache that options could share
+        return [
+            model.score([prompt] * len(texts), texts)
+            for prompt, texts in zip(prompts, options, strict=True)
+        ]
+    return [
+        _score_behind(model, prompt, texts)
+        for prompt, texts in progress_bar(
+            list(zip(prompts, options, strict=True)), description="Scoring options"
+        )
+    ]
+
+
+def fact_options(rows: Sequence[Mapping[str, Any]]) -> tuple[list[list[str]], list[int]]:
+    """Give each dialogue's facts, then its distractors, and how many of them are facts.
+
+    Raises ValueError for no rows, or rows without facts and distractors.
+    """
+    rows = list(rows)
+    if not rows:
+        raise ValueError("There are no dialogues: give one at least.")
+    for number, row in enumerate(rows):
+        if not row.get("facts") or not row.get("distractors"):
+            raise ValueError(
+                f"Dialogue {number} has no facts or no distractors: only the course's own "
+                "dialogues have both, load_dialogues('course'). DialogSum has neither."
+            )
+    return [[*row["facts"], *row["distractors"]] for row in rows], [len(r["facts"]) for r in rows]
+
+
+def win_rates(values: Sequence[Sequence[float]], right: Sequence[int]) -> np.ndarray:
+    """Say how often a right option beats a wrong one.
+
+    values: for each of n questions, one number per option, the right options first;
+    right: how many of them are right.
+    Returns (n,): of all pairs of a right and a wrong option, the percentage in which the right
+    one has the higher value, ties counting half. Guessing gives 50, whatever the number of
+    options.
+    Raises ValueError for lists that differ in length, or a question without a right or a wrong
+    option.
+    """
+    if len(values) != len(right):
+        raise ValueError(f"{len(values)} lists of values but {len(right)} counts: give one each.")
+    rates = []
+    for number, (row, count) in enumerate(zip(values, right, strict=True)):
+        if not 0 < count < len(row):
+            raise ValueError(
+                f"Question {number} has {len(row)} options of which {count} are right: "
+                "one right and one wrong option are needed at least."
+            )
+        gaps = np.subtract.outer(np.asarray(row[:count], float), np.asarray(row[count:], float))
+        rates.append(100 * np.mean((gaps > 0) + 0.5 * (gaps == 0)))
+    return np.array(rates)
+
+
+def _score_behind(model: LanguageModel, prompt: Prompt, texts: Sequence[str]) -> list[Score]:
+    """Score the options behind one prompt in a single batch over the prompt's cache."""
+    import torch
+
+    targets = [model.tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+    longest = max(map(len, targets))
+    (row,) = tokenize([prompt], model.tokenizer, room=model.context_window, new_tokens=longest)
+    if len(row) == 1:  # nothing stands before the token that predicts the option
+        return model.score([prompt] * len(texts), texts)
+    cache = compute_prefix(model.model, row[:-1])
+    cache.batch_repeat_interleave(len(texts))
+    ids = torch.zeros((len(texts), longest), dtype=torch.long)  # what is behind an end is not read
+    for number, target in enumerate(targets):
+        ids[number, : len(target)] = torch.tensor([row[-1], *target[:-1]])
+    with torch.inference_mode():
+        logits = model.model(ids.to(model.model.device), past_key_values=cache).logits
+        chances = logits.float().log_softmax(-1).cpu()
+    return [
+        Score(chances[number, range(len(target)), target].tolist())
+        for number, target in enumerate(targets)
+    ]
+
+
+def _check_options(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> None:
+    if len(prompts) != len(options):
+        raise ValueError(
+            f"{len(prompts)} prompts but options for {len(options)}: give each prompt its own list."
+        )
+    if not prompts:
+        raise ValueError("There are no prompts: give one at least.")
+    for number, texts in enumerate(options):
+        if isinstance(texts, str) or not texts:
+            raise ValueError(f"Prompt {number} has no list of options: give it at least one text.")
+        if not all(text.strip() for text in texts):
+            raise ValueError(f"Prompt {number} has an empty option: there is nothing to score.")

@@ -1,0 +1,465 @@
+"""Integers, packed bytes, pruned and distilled models: exact on tiny ones."""
+
+import json
+import math
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from course_utils.comparison import Interval
+from course_utils.compression import (
+    Candidate,
+    DeploymentTable,
+    Int4KernelLinear,
+    Int4Linear,
+    Int8Linear,
+    count_passes,
+    dequantize_int4,
+    dequantize_int8,
+    distillation_loss,
+    inner_linears,
+    magnitude_prune,
+    measure_speed,
+    pack_int4,
+    quantize_int4,
+    quantize_int8,
+    replace_linears,
+    share_int8_table,
+    unpack_int4,
+    weight_bytes,
+    zero_share,
+)
+from course_utils.errors import CourseError
+
+HAS_INT4_PRODUCT = hasattr(torch, "_weight_int4pack_mm_for_cpu")
+
+
+@pytest.fixture
+def draw():
+    return torch.Generator().manual_seed(7)
+
+
+@pytest.fixture
+def llama():
+    """A random Llama whose embedding and head are tied, as SmolLM2's are."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=48, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+def linear_like(weight):
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    linear.weight.data = weight
+    return linear
+
+
+# int8
+
+
+def test_int8_by_hand():
+    integers, scale = quantize_int8(torch.tensor([[1.27, -0.5, 0.004], [-12.7, 0.1, 0.0]]))
+    assert integers.tolist() == [[127, -50, 0], [-127, 1, 0]]
+    assert scale[:, 0].tolist() == pytest.approx([0.01, 0.1])
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_no_int8_weight_moves_by_more_than_half_a_step(draw, axis):
+    weight = torch.randn(24, 40, generator=draw) * torch.logspace(-6, 3, 24)[:, None]
+    integers, scale = quantize_int8(weight, axis)
+    assert integers.dtype == torch.int8
+    assert integers.abs().max() == 127
+    assert scale.numel() == {0: 40, 1: 24, None: 1}[axis]
+    moved = (dequantize_int8(integers, scale) - weight).abs()
+    assert (moved <= scale * 0.5 * (1 + 1e-5)).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_rows_of_zeros_stay_zero(axis):
+    weight = torch.zeros(3, 4)
+    if axis is not None:
+        weight[0, 0] = 5.0
+    integers, scale = quantize_int8(weight, axis)
+    assert (scale > 0).all()
+    assert torch.equal(dequantize_int8(integers, scale), weight)
+
+
+def test_a_scale_for_each_row_protects_the_rows_without_outliers(draw):
+    weight = torch.randn(8, 64, generator=draw)
+    weight[0, 0] = 500.0
+    per_row, whole = (
+        (dequantize_int8(*quantize_int8(weight, axis)) - weight)[1:].abs().mean()
+        for axis in (1, None)
+    )
+    assert whole > 30 * per_row
+
+
+def test_an_int8_layer_is_the_product_of_integers_with_both_scales(draw):
+    linear = nn.Linear(48, 16)
+    x = torch.randn(2, 5, 48, generator=draw)
+    x[0, 0] = 0  # a token of zeros has no scale of its own
+    layer = Int8Linear(linear)
+    integers, scale = quantize_int8(linear.weight)
+    rounded, x_scale = quantize_int8(x.reshape(10, 48))
+    expected = (rounded.double() @ integers.double().T) * x_scale * scale.T + linear.bias
+    assert torch.allclose(layer(x), expected.float().reshape(2, 5, 16), atol=1e-5)
+    assert (layer(x) - linear(x)).abs().max() < 0.05
+
+
+def test_an_int8_layer_with_float_inputs_equals_its_dequantized_product(draw):
+    linear = nn.Linear(48, 16)
+    x = torch.randn(3, 48, generator=draw)
+    layer = Int8Linear(linear, round_inputs=False)
+    weight = dequantize_int8(*quantize_int8(linear.weight))
+    assert torch.allclose(layer(x), F.linear(x, weight, linear.bias), atol=1e-5)
+
+
+# int4
+
+
+def test_int4_by_hand():
+    weight = torch.tensor([[-1.0, 0.0, 0.5, 14.0]])  # 16 levels, one apart, from -1
+    packed, scale, lowest = quantize_int4(weight, group_size=4)
+    assert (scale.item(), lowest.item()) == (1.0, -1.0)
+    assert packed.tolist() == [[0 + 16 * 1, 2 + 16 * 15]]  # 0.5 is 1.5 levels up: to the even one
+    assert dequantize_int4(packed, scale, lowest).tolist() == [[-1.0, 0.0, 1.0, 14.0]]
+
+
+@given(st.lists(st.integers(0, 15), max_size=40).filter(lambda values: len(values) % 2 == 0))
+@settings(deadline=None)
+def test_packing_loses_nothing_and_takes_half_a_byte_each(values):
+    integers = torch.tensor(values, dtype=torch.uint8)
+    packed = pack_int4(integers)
+    assert packed.dtype == torch.uint8
+    assert packed.numel() * packed.element_size() == len(values) / 2
+    assert unpack_int4(packed).tolist() == values
+
+
+@pytest.mark.parametrize("group_size", [2, 8, 32, 96])
+def test_no_int4_weight_moves_by_more_than_half_a_step_of_its_group(draw, group_size):
+    weight = torch.randn(12, 96, generator=draw) + 3 * torch.randn(12, 1, generator=draw)
+    packed, scale, lowest = quantize_int4(weight, group_size)
+    assert packed.shape == (12, 48)
+    assert scale.shape == lowest.shape == (12, 96 // group_size)
+    moved = (dequantize_int4(packed, scale, lowest) - weight).abs().unflatten(1, (-1, group_size))
+    assert (moved <= scale[..., None] * 0.5 * (1 + 1e-4)).all()
+
+
+def test_groups_of_equal_values_and_of_zeros_come_back_as_they_were():
+    weight = torch.tensor([[0.0] * 4 + [3.5] * 4 + [-2.0] * 4])
+    assert torch.equal(dequantize_int4(*quantize_int4(weight, 4)), weight)
+
+
+def test_weights_that_stand_on_the_grid_already_come_back_exactly(draw):
+    levels = torch.randint(0, 16, (6, 2, 32), generator=draw)
+    levels[..., 0], levels[..., 1] = 0, 15
+    scale, lowest = torch.rand(6, 2, 1, generator=draw) + 0.1, torch.randn(6, 2, 1, generator=draw)
+    weight = (lowest.half().float() + levels * scale.half().float()).flatten(1)
+    layer = Int4Linear(linear_like(weight), group_size=32)
+    assert torch.allclose(layer.weight(), weight, atol=1e-6)
+    assert not torch.allclose(Int4Linear(linear_like(weight), 64).weight(), weight, atol=1e-2)
+
+
+def test_an_outlier_spoils_its_group_only(draw):
+    weight = torch.randn(1, 128, generator=draw)
+    weight[0, 5] = 100.0
+    moved = {
+        size: (dequantize_int4(*quantize_int4(weight, size)) - weight)[0, 32:].abs().mean()
+        for size in (32, 128)
+    }
+    assert moved[128] > 5 * moved[32]
+
+
+def test_our_int4_is_the_layout_of_gguf_q4_1(draw):
+    gguf = pytest.importorskip("gguf")
+    kind = gguf.GGMLQuantizationType.Q4_1
+    weight = torch.randn(16, 64, generator=draw)
+    theirs = gguf.quants.quantize(weight.numpy(), kind)
+    layer = Int4Linear(linear_like(weight), group_size=32)
+    assert theirs.nbytes == weight_bytes(layer)
+    # A level may differ where a weight falls between two: by one, in a weight in a thousand.
+    difference = np.abs(gguf.quants.dequantize(theirs, kind) - layer.weight().numpy())
+    assert (difference < 1e-3).mean() > 0.99
+    assert difference.max() <= layer.scale.float().max() * 1.01
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_an_int4_layer_equals_its_dequantized_product(draw, bias):
+    linear = nn.Linear(64, 32, bias=bias)
+    x = torch.randn(2, 3, 64, generator=draw)
+    layer = Int4Linear(linear, group_size=16)
+    assert torch.allclose(layer(x), F.linear(x, layer.weight(), linear.bias), atol=1e-6)
+    assert (layer.weight() - linear.weight).abs().max() <= 0.51 * layer.scale.max()
+
+
+@pytest.mark.skipif(not HAS_INT4_PRODUCT, reason="this torch has no int4 product for CPUs")
+@pytest.mark.parametrize("rows", [1, 7])
+def test_the_librarys_int4_product_equals_ours(draw, rows):
+    linear = nn.Linear(64, 32)
+    x = torch.randn(rows, 64, generator=draw)
+    ours, theirs = Int4Linear(linear)(x), Int4KernelLinear(linear)(x)
+    assert theirs.dtype == torch.float32
+    assert (ours - theirs).abs().max() < 0.03 * ours.abs().max()  # theirs computes in bfloat16
+
+
+# A whole model
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [(Int8Linear, Int8Linear), (partial(Int4Linear, group_size=16), Int4Linear)],
+)
+def test_every_inner_linear_is_replaced_and_the_given_model_left_as_it_was(llama, make, kind):
+    before = {name: value.clone() for name, value in llama.state_dict().items()}
+    small = replace_linears(llama, make)
+    assert sum(isinstance(module, kind) for module in small.modules()) == 2 * 7
+    assert not inner_linears(small)
+    assert isinstance(small.lm_head, nn.Linear)
+    assert small.lm_head.weight is small.model.embed_tokens.weight
+    assert all(torch.equal(before[name], value) for name, value in llama.state_dict().items())
+
+
+def test_quantized_models_say_nearly_what_the_model_says(llama):
+    ids = torch.arange(1, 25)[None]
+    with torch.inference_mode():
+        expected = llama(ids).logits
+        errors = {
+            name: float((replace_linears(llama, make)(ids).logits - expected).abs().mean())
+            for name, make in {
+                "int8": Int8Linear,
+                "int4, groups of 8": partial(Int4Linear, group_size=8),
+                "int4, whole rows": partial(Int4Linear, group_size=32),
+            }.items()
+        }
+    assert 0 < errors["int8"] < errors["int4, groups of 8"] < errors["int4, whole rows"]
+    assert errors["int8"] < 0.05 * expected.std()
+
+
+def test_the_int8_table_is_one_and_serves_both_ends(llama):
+    ids = torch.arange(1, 25)[None]
+    small = share_int8_table(replace_linears(llama, Int8Linear))
+    expected = dequantize_int8(*quantize_int8(llama.lm_head.weight))
+    assert torch.allclose(small.model.embed_tokens(ids), expected[ids], atol=1e-6)
+    assert small.model.embed_tokens.head is small.lm_head
+    with torch.inference_mode():
+        difference = (small(ids).logits - llama(ids).logits).abs().mean()
+    assert 0 < difference < 0.1 * llama(ids).logits.std()
+
+
+def test_bytes_are_those_of_the_tensors_and_shared_ones_count_once(llama):
+    inner = sum(linear.weight.numel() for linear in inner_linears(llama).values())
+    outputs = sum(linear.out_features for linear in inner_linears(llama).values())
+    table = llama.lm_head.weight.numel()
+    rest = weight_bytes(llama) - 4 * (inner + table)  # norms and rotary frequencies
+    assert 0 < rest < 1000
+    int8 = replace_linears(llama, Int8Linear)
+    assert weight_bytes(int8) == inner + 4 * outputs + 4 * table + rest
+    share_int8_table(int8)
+    assert weight_bytes(int8) == inner + 4 * outputs + table + 4 * 48 + rest
+    int4 = replace_linears(llama, partial(Int4Linear, group_size=16))
+    assert weight_bytes(int4) == inner * (4 + 32 / 16) / 8 + 4 * table + rest
+
+
+def test_a_quantized_model_survives_the_disk(llama, tmp_path):
+    from safetensors.torch import load_model, save_model
+
+    def small():
+        return share_int8_table(replace_linears(llama, Int4Linear))
+
+    model, ids = small(), torch.arange(1, 25)[None]
+    save_model(model, tmp_path / "weights.safetensors")
+    assert (tmp_path / "weights.safetensors").stat().st_size < 1.3 * weight_bytes(model) + 4000
+    other = small()
+    for buffer in other.buffers():
+        buffer.zero_()
+    load_model(other, tmp_path / "weights.safetensors", strict=False)
+    other.model.rotary_emb = model.model.rotary_emb  # computed from the configuration, not saved
+    assert torch.equal(other(ids).logits, model(ids).logits)
+
+
+def test_two_compressions_of_one_model_never_share_kept_completions(llama):
+    from course_utils.language_model.completion_cache import CompletionCache
+
+    models = [
+        llama,
+        replace_linears(llama, Int8Linear),
+        replace_linears(llama, partial(Int8Linear, round_inputs=False)),
+    ]
+    assert len({CompletionCache(model).key([1, 2], {}) for model in models}) == 3
+
+
+# Pruning
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.5, 1.0])
+def test_exactly_the_asked_share_is_zero_in_every_layer(llama, share):
+    pruned = magnitude_prune(llama, share)
+    for name, linear in inner_linears(pruned).items():
+        before = llama.get_submodule(name).weight
+        count = round(share * before.numel())
+        assert int((linear.weight == 0).sum()) == count
+        kept = linear.weight != 0
+        assert torch.equal(linear.weight[kept], before[kept])
+        if 0 < count < before.numel():
+            assert before[~kept].abs().max() <= before[kept].abs().min()
+    assert zero_share(pruned) == pytest.approx(share, abs=1e-3)
+    assert weight_bytes(pruned) == weight_bytes(llama)
+    assert zero_share(llama) == 0
+
+
+def test_weights_of_equal_size_are_cut_to_the_exact_share_all_the_same():
+    linear = linear_like(torch.ones(10, 10))
+    assert zero_share(magnitude_prune(nn.Sequential(linear), 0.37)) == 0.37
+
+
+# Distillation
+
+
+def test_the_soft_part_is_zero_when_the_student_agrees_with_the_teacher(draw):
+    logits, labels = torch.randn(5, 7, generator=draw), torch.arange(5)
+    agree = distillation_loss(logits + 3, logits, labels, temperature=2, soft_share=1)
+    assert agree == pytest.approx(0, abs=1e-6)
+    hard = distillation_loss(logits, torch.zeros(5, 7), labels, soft_share=0)
+    assert hard == pytest.approx(float(F.cross_entropy(logits, labels)))
+
+
+def test_distillation_loss_by_hand():
+    """Two classes, T=1: the teacher says 3/4 to 1/4, the student 1/2 to 1/2."""
+    student, teacher = torch.zeros(1, 2), torch.tensor([[math.log(3), 0.0]])
+    divergence = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    loss = distillation_loss(student, teacher, torch.tensor([1]), temperature=1, soft_share=0.25)
+    assert float(loss) == pytest.approx(0.25 * divergence + 0.75 * math.log(2))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 10.0])
+def test_the_gradient_is_t_times_the_difference_of_the_softened_distributions(draw, temperature):
+    """d/dz of T^2 KL is T (q - p), for each example; Hinton et al. 2015, equation 2 times T^2."""
+    student = torch.randn(6, 9, generator=draw, requires_grad=True)
+    teacher = torch.randn(6, 9, generator=draw, requires_grad=True)
+    distillation_loss(
+        student, teacher, torch.zeros(6, dtype=torch.long), temperature=temperature, soft_share=1
+    ).backward()
+    softened = (student / temperature).softmax(-1) - (teacher / temperature).softmax(-1)
+    assert torch.allclose(student.grad, temperature * softened / 6, atol=1e-6)
+    assert teacher.grad is None
+
+
+def test_at_a_high_temperature_the_gradient_is_the_difference_of_logits(draw):
+    """Hinton et al. 2015, equation 4: (z - v) / classes, for logits with mean zero."""
+    student = torch.randn(3, 8, generator=draw)
+    student = (student - student.mean(-1, keepdim=True)).requires_grad_()
+    teacher = torch.randn(3, 8, generator=draw)
+    teacher -= teacher.mean(-1, keepdim=True)
+    distillation_loss(
+        student, teacher, torch.zeros(3, dtype=torch.long), temperature=1000, soft_share=1
+    ).backward()
+    assert torch.allclose(student.grad, (student - teacher) / 8 / 3, atol=1e-3)
+
+
+# Measuring
+
+
+def test_passes_are_counted_inside_the_block_only(llama):
+    ids = torch.arange(1, 7)[None]
+    with count_passes(llama) as passes:
+        llama(ids)
+        llama(input_ids=ids[:, :2].repeat(4, 1))
+    llama(ids)
+    assert passes == [6, 8]
+
+
+def test_speed_counts_the_tokens_of_all_rows(llama):
+    with count_passes(llama) as passes:
+        speed = measure_speed(llama, rows=2, prompt_tokens=16, new_tokens=3)
+    assert passes == [8, 32, 2, 2, 2]  # a warm-up, the prompts, three tokens each
+    assert speed.reading > 0
+    assert speed.seconds(100, 10) == pytest.approx(100 / speed.reading + 10 / speed.writing)
+
+
+# The decision
+
+
+@pytest.fixture
+def table():
+    plain = Candidate("as loaded", 269.0, Interval(0, 0, 0), Interval(30, 25, 35), 500, 20, 2.0)
+    small = Candidate(
+        "int8", 135.4, Interval(0.01, -0.02, 0.04), Interval(29, 24, 34), 700, 26, 1.4
+    )
+    return DeploymentTable([plain, small], 8, "a laptop", "the fastest", "int8", "It is faster.")
+
+
+def test_the_decision_is_written_for_people_and_for_programs(table, tmp_path):
+    page, data = table.write(tmp_path / "new")
+    assert "| **int8** | 135 | +0.010 [-0.020, +0.040] | 29.0 [24.0, 34.0] |" in page.read_text()
+    assert "**Ship: int8.** It is faster." in page.read_text()
+    kept = json.loads(data.read_text())
+    assert (kept["shipped"], kept["n"]) == ("int8", 8)
+    assert kept["candidates"][1]["loss_rise"] == {"mean": 0.01, "low": -0.02, "high": 0.04}
+
+
+def test_what_was_not_measured_cannot_be_shipped(table):
+    with pytest.raises(ValueError, match="ship one of as loaded, int8"):
+        replace(table, shipped="int2")
+
+
+def test_a_folder_that_cannot_be_written_is_named(table, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CourseError, match="may write to"):
+        table.write(tmp_path / "file")
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("call", "remedy"),
+    [
+        (lambda: quantize_int8(torch.ones(2, 2, dtype=torch.int8)), "original"),
+        (lambda: quantize_int8(torch.tensor([[1.0, float("nan")]])), "not finite"),
+        (lambda: quantize_int4(torch.ones(2, 64), 48), "such as 64"),
+        (lambda: quantize_int4(torch.ones(2, 64), 0), "divisor"),
+        (lambda: quantize_int4(torch.ones(2, 5), 5), "even"),
+        (lambda: quantize_int4(torch.ones(8), 8), r"\(out, in\)"),
+        (lambda: quantize_int4(torch.full((2, 4), float("inf")), 4), "not finite"),
+        (lambda: pack_int4(torch.tensor([1, 16])), "0 to 15"),
+        (lambda: pack_int4(torch.tensor([1, 2, 3])), "even number"),
+        (lambda: Int4KernelLinear(nn.Linear(64, 32), group_size=16), "Int4Linear"),
+        (lambda: Int4KernelLinear(nn.Linear(64, 30)), "multiple of 16"),
+        (lambda: replace_linears(nn.Sequential(nn.ReLU()), Int8Linear), "as it was loaded"),
+        (lambda: magnitude_prune(nn.Linear(2, 2), 30), r"in \[0, 1\]"),
+        (lambda: magnitude_prune(nn.Linear(2, 2), -0.1), r"in \[0, 1\]"),
+        (lambda: _distil(torch.zeros(2, 4)), "the same classes"),
+        (lambda: _distil(temperature=0), "above 0"),
+        (lambda: _distil(soft_share=1.5), r"in \[0, 1\]"),
+    ],
+)
+def test_bad_input_is_refused_with_the_remedy(call, remedy):
+    with pytest.raises(ValueError, match=remedy):
+        call()
+
+
+def _distil(teacher=None, **settings):
+    teacher = torch.zeros(2, 3) if teacher is None else teacher
+    return distillation_loss(torch.zeros(2, 3), teacher, torch.tensor([0, 1]), **settings)
+
+
+def test_two_different_tables_are_not_merged_into_one(llama):
+    llama.lm_head = nn.Linear(32, 48, bias=False)
+    with pytest.raises(ValueError, match="two different tables"):
+        share_int8_table(llama)
+
+
+def test_a_model_compressed_twice_is_refused(llama):
+    with pytest.raises(ValueError, match="as it was loaded"):
+        replace_linears(replace_linears(llama, Int8Linear), Int8Linear)
