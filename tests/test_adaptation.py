@@ -28,15 +28,16 @@ from course_utils.adaptation.lora import LoRALinear, add_lora, merge_lora
 from course_utils.adaptation.measurement import model_card
 from course_utils.adaptation.recipe import LoraRecipe, add_adapter, save_adapter
 from course_utils.adaptation.soft_prompt import SoftPrompt
+from course_utils.adaptation.tracking import Tracker, tracked_runs
 from course_utils.adaptation.training import (
     TrainingSettings,
     answer_loss,
     fine_tune,
     held_out_loss,
 )
-from course_utils.adaptation.watching import LiveCurve, Tracker, tracked_runs
 from course_utils.adapter_files import merge_adapter, quiet_peft
 from course_utils.errors import CourseError
+from course_utils.lessons.training_curve import LiveCurve
 from course_utils.model_store import load_model
 from course_utils.prompts import TEMPLATES
 

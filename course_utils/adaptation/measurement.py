@@ -69,12 +69,11 @@ def model_card(
     "zero-shot" and "this adapter" among them. Mitchell et al. 2019, "Model Cards".
     """
     training = recipe.training
-    tables = []
+    parts = []
     for name, scores in measured.items():
         gain = paired_difference(scores["this adapter"]["rouge1"], scores["zero-shot"]["rouge1"])
-        tables.append(
-            f"### {name}\n\n{as_table(scores)}\n\nROUGE-1 over zero-shot, paired: {gain}."
-        )
+        parts.append(f"### {name}\n\n{as_table(scores)}\n\nROUGE-1 over zero-shot, paired: {gain}.")
+    tables = "\n\n".join(parts)
     return f"""\
 ---
 license: apache-2.0
@@ -103,7 +102,7 @@ Load it with `load_model("smollm2-135m-summarizer")`.
 
 Greedy decoding; F-measure with stemming, in percent, mean over the references, 95% interval.
 
-{chr(10).join(tables)}
+{tables}
 
 ## Limits
 

@@ -124,7 +124,7 @@ class MemoryCalculator(widgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Add a picture with its text alternative for front ends without widgets."""
         data = super()._repr_mimebundle_(**kwargs)
-        pictured = {"image/png": self.picture.value, "text/plain": self.words.value}
+        pictured = {"image/png": bytes(self.picture.value), "text/plain": self.words.value}
         return {**data, **pictured}, {"image/png": {"alt": self.words.value}}
 
 

@@ -1,12 +1,8 @@
-"""Watch a training run: a curve that grows in the notebook, a local store that keeps every run."""
+"""A training curve that grows in the notebook while the model learns."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from course_utils.lessons.plots import PALETTE, picture
@@ -75,7 +71,10 @@ class LiveCurve:
         axes.set_xlabel("step")
         axes.set_ylabel("loss (nats a token)")
         last = self._steps[-1]
-        axes.set_title(f"Step {last.step} of {self._total}, {last.seconds:.0f} s: {smooth[-1]:.2f}")
+        axes.set_title(
+            f"From {smooth[0]:.2f} to {smooth[-1]:.2f} nats in {last.step} of {self._total} steps, "
+            f"{last.seconds:.0f} s"
+        )
         axes.legend()
         return figure
 
@@ -88,49 +87,3 @@ class LiveCurve:
                 f"; validation loss after each epoch: {', '.join(f'{v:.2f}' for v in held_out)}"
             )
         return f"{words}, over {len(self._steps)} steps."
-
-
-class Tracker:
-    """Keep every step of a run in a local store, to be compared with other runs later.
-
-    The store is trackio's, an SQLite file in `folder`; nothing leaves the machine. Look at it with
-    `TRACKIO_DIR=folder trackio show --project summarizer`. A name that is taken gets a number.
-    """
-
-    def __init__(self, run: str, settings: dict, *, folder: Path, project: str = "summarizer"):
-        taken = tracked_runs(folder, project)
-        self.name = run if run not in taken else f"{run}-{len(taken) + 1}"
-        self._said = io.StringIO()
-        with contextlib.redirect_stdout(self._said), contextlib.redirect_stderr(self._said):
-            import trackio
-
-            self._run = trackio.init(
-                project=project, name=self.name, config=settings, embed=False, auto_log_cpu=False
-            )
-
-    def __call__(self, step: Step) -> None:
-        """Keep the step's numbers."""
-        numbers = {
-            "loss": step.loss,
-            "learning_rate": step.learning_rate,
-            "tokens": step.tokens,
-            "seconds": step.seconds,
-        }
-        if step.validation is not None:
-            numbers["validation_loss"] = step.validation
-        self._run.log(numbers, step=step.step)
-
-    def finish(self) -> None:
-        """Write what is still on its way to the store."""
-        with contextlib.redirect_stdout(self._said), contextlib.redirect_stderr(self._said):
-            import trackio
-
-            trackio.finish()
-
-
-def tracked_runs(folder: Path, project: str = "summarizer") -> dict[str, list[dict]]:
-    """Read the store: the logged steps of each run, by the run's name."""
-    os.environ["TRACKIO_DIR"] = str(Path(folder).resolve())
-    from trackio.sqlite_storage import SQLiteStorage
-
-    return {name: SQLiteStorage.get_logs(project, name) for name in SQLiteStorage.get_runs(project)}
