@@ -325,7 +325,7 @@ def serve(
         drain_seconds=drain_seconds,
         api_key=api_key,
         until_stdin_ends=until_stdin_ends,
-        say=lambda line: console.print(escape(line), soft_wrap=True),
+        say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
     )
 
 

@@ -113,7 +113,11 @@ def _run_notebooks(part: Part, out: Path, console: Console) -> None:
     from course_utils.automation.run import run_notebooks
 
     report = run_notebooks(
-        notebooks_dir=repository_root() / "notebooks", profile="fast", out=out, console=console
+        notebooks_dir=repository_root() / "notebooks",
+        profile="fast",
+        jobs=min(2, os.cpu_count() or 1),
+        out=out,
+        console=console,
     )
     passed = sum(run.status == "passed" for run in report.notebooks)
     part.ok, part.result = report.ok, f"{passed} of {len(report.notebooks)} notebooks passed"

@@ -36,7 +36,10 @@ def endless_folder(tmp_path_factory):
     return folder
 
 
-def test_sigterm_under_load_answers_everything_accepted_and_exits_with_0(endless_folder):
+def test_sigterm_under_load_answers_everything_accepted_and_exits_with_0(
+    endless_folder, monkeypatch
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a notebook's kernel
     server = ServerProcess(str(endless_folder), "--max-rows", "8", "--max-queue", "12").start()
     reports = []
     users = threading.Thread(

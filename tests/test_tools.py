@@ -256,13 +256,12 @@ def test_the_more_probable_name_and_value_are_chosen(monkeypatch):
     assert fill_calls(None, ["day?"], TOOLS) == [call("clock", part="weekday")]
 
 
-def test_what_is_generated_ends_at_the_quote_and_is_escaped(monkeypatch):
+def test_what_is_generated_ends_at_the_quote_and_is_escaped():
     class Model:
         def complete(self, prompts, config):
             assert prompts == ['Q{"name": "note", "arguments": {"text": "']
             return [Completion('a\\b\nc"}} {"name": "shell"', [1], "length", 1)]
 
-    monkeypatch.setattr(multiple_choice, "score_options", lambda *_: [[Score([0.0])]])
     note = Tool("note", "n", {"type": "object", "properties": {"text": {"type": "string"}}}, str)
     (text,) = fill_calls(Model(), ["Q"], [note])
     assert read_call(text, [note]) == Call("note", {"text": "a\\b\nc"})

@@ -5,8 +5,7 @@
 configuration will really do. Names load on first use, so that `validate` costs no import of torch.
 """
 
-from importlib import import_module
-from typing import Any
+from course_utils.lazy_names import lazy_names
 
 _HOME = {
     "distribution": ("entropy", "kept_mass", "nucleus_size"),
@@ -30,11 +29,4 @@ _HOME = {
     "speculative": ("SpeculativeGeneration", "speculative_generate", "verify_draft"),
     "validation": ("Problem", "validate"),
 }
-_MODULE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_MODULE)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+__getattr__, __all__ = lazy_names(__name__, _HOME)

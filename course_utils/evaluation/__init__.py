@@ -7,8 +7,7 @@ let a model compare texts, `contamination` asks what it has seen before, and `ca
 what was measured. Names load on first use, so that importing this costs nothing.
 """
 
-from importlib import import_module
-from typing import Any
+from course_utils.lazy_names import lazy_names
 
 _HOME = {
     "support": (
@@ -25,11 +24,4 @@ _HOME = {
     "card": ("EvaluationCard", "data_hash"),
     "measure": ("measure_summaries",),
 }
-_MODULE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_MODULE)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+__getattr__, __all__ = lazy_names(__name__, _HOME)

@@ -69,9 +69,10 @@ class EvaluationCard:
         Raises CourseError where the folder cannot be written.
         """
         files = Path(folder) / "card.md", Path(folder) / "card.json"
+        contents = self.to_markdown(), self.to_json()
         try:
-            write_whole(files[0], self.to_markdown())
-            write_whole(files[1], self.to_json())
+            for file, content in zip(files, contents, strict=True):
+                write_whole(file, content)
         except OSError as error:
             raise CourseError(
                 f"The card cannot be written into {folder}: {error.strerror or error}. "

@@ -47,9 +47,12 @@ def measure_summaries(
     The floor is `lead-3` and `constant`; the ceiling, where every dialogue has several references,
     is `human`: by ROUGE the mean of each person against the others, by all else the first
     reference.
-    Raises ValueError for fewer than two rows, lists that differ in length, or an unknown metric.
+    Raises ValueError for fewer than two rows, lists that differ in length, an unknown metric, or
+    a rival's name.
     """
     rows = list(rows)
+    if name in (*FLOORS, HUMAN):
+        raise ValueError(f"name={name!r} is the name of a rival: give the system one of its own.")
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown or not metrics:
         raise ValueError(f"Unknown metrics {unknown}: give some of {', '.join(METRICS)}.")

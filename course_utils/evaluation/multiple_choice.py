@@ -7,6 +7,7 @@ options that are probable by themselves.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,11 @@ import numpy as np
 from course_utils.language_model.completion import Score
 from course_utils.language_model.key_value_cache import compute_prefix
 from course_utils.language_model.model import LanguageModel
-from course_utils.language_model.prompt_tokens import Prompt, tokenize
+from course_utils.language_model.prompt_tokens import Prompt, batches_by_length, tokenize
 from course_utils.progress import progress_bar
+
+# Options x tokens computed at once. A CPU is busy with few, and small batches need little padding.
+OPTION_TOKENS_PER_BATCH = {"cpu": 256, "mps": 4_096, "cuda": 32_768}
 
 
 def score_options(
@@ -26,7 +30,7 @@ def score_options(
 
     prompts: n prompts; options: for each of them one text or more.
     Returns n lists of `Score`s, as `LanguageModel.score` gives them. Here each prompt is read
-    once, however many options it has.
+    once, however many options it has, and an option that it has twice is scored once.
     Raises ValueError for no prompts, lists that differ in length, a prompt without options or
     an empty option; CourseError for a pair over the context window.
     """
@@ -87,26 +91,31 @@ def win_rates(values: Sequence[Sequence[float]], right: Sequence[int]) -> np.nda
 
 
 def _score_behind(model: LanguageModel, prompt: Prompt, texts: Sequence[str]) -> list[Score]:
-    """Score the options behind one prompt in a single batch over the prompt's cache."""
+    """Score the distinct options behind one prompt, in batches over the prompt's one cache."""
     import torch
 
-    targets = [model.tokenizer(text, add_special_tokens=False).input_ids for text in texts]
-    longest = max(map(len, targets))
-    (row,) = tokenize([prompt], model.tokenizer, room=model.context_window, new_tokens=longest)
+    distinct = list(dict.fromkeys(texts))
+    targets = [model.tokenizer(text, add_special_tokens=False).input_ids for text in distinct]
+    lengths = list(map(len, targets))
+    (row,) = tokenize([prompt], model.tokenizer, room=model.context_window, new_tokens=max(lengths))
     if len(row) == 1:  # nothing stands before the token that predicts the option
         return model.score([prompt] * len(texts), texts)
-    cache = compute_prefix(model.model, row[:-1])
-    cache.batch_repeat_interleave(len(texts))
-    ids = torch.zeros((len(texts), longest), dtype=torch.long)  # what is behind an end is not read
-    for number, target in enumerate(targets):
-        ids[number, : len(target)] = torch.tensor([row[-1], *target[:-1]])
-    with torch.inference_mode():
-        logits = model.model(ids.to(model.model.device), past_key_values=cache).logits
-        chances = logits.float().log_softmax(-1).cpu()
-    return [
-        Score(chances[number, range(len(target)), target].tolist())
-        for number, target in enumerate(targets)
-    ]
+    prefix = compute_prefix(model.model, row[:-1])
+    scores: dict[str, Score] = {}
+    for batch in batches_by_length(lengths, OPTION_TOKENS_PER_BATCH[model.model.device.type]):
+        cache = copy.deepcopy(prefix)
+        cache.batch_repeat_interleave(len(batch))
+        ids = torch.zeros((len(batch), lengths[batch[0]]), dtype=torch.long)
+        for place, number in enumerate(batch):  # what stands behind a row's end is never read
+            ids[place, : lengths[number]] = torch.tensor([row[-1], *targets[number][:-1]])
+        with torch.inference_mode():
+            logits = model.model(ids.to(model.model.device), past_key_values=cache).logits
+        for number, row_logits in zip(batch, logits, strict=True):
+            needed = row_logits[: lengths[number]].float()
+            target = torch.tensor(targets[number], device=needed.device)
+            chosen = needed.gather(-1, target[:, None])[:, 0] - needed.logsumexp(-1)
+            scores[distinct[number]] = Score(chosen.tolist())
+    return [scores[text] for text in texts]
 
 
 def _check_options(prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> None:

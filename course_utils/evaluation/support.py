@@ -37,7 +37,7 @@ _VALUES = (
     | {"thirtieth": 30, "hundred": 100, "thousand": 1000, "million": 1_000_000}
 )
 _TOKEN = re.compile(
-    r"(?P<speaker>#?\bPerson ?\d\b#?)"
+    r"(?P<speaker>#?\bPerson ?[0-9]\b#?)"
     rf"|(?P<compound>\b(?:{'|'.join(_TENS)})[- ](?:{'|'.join(_UNITS)})\b)"
     r"|(?P<digits>\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?)"
     r"|(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*)",
@@ -166,7 +166,7 @@ def _tokens(text: str) -> Iterator[tuple[re.Match[str], Kind | None, str]]:
         elif token in _VALUES and numbers_in(token):
             yield match, "number", str(_VALUES[token])
         else:
-            (bare,) = words_in(token)
+            (bare,) = words_in(match[0])
             if match[0][0].isupper() and bare in names:
                 kind = "name"
             else:

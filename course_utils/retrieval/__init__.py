@@ -5,8 +5,7 @@ small corpus to search, `chunks` cuts longer texts, `abstaining` says when to be
 load on first use, so that importing this costs nothing.
 """
 
-from importlib import import_module
-from typing import Any
+from course_utils.lazy_names import lazy_names
 
 _HOME = {
     "search": (
@@ -22,11 +21,4 @@ _HOME = {
     "chunks": ("Chunk", "chunk"),
     "abstaining": ("RiskCoverage", "choose_threshold", "risk_coverage"),
 }
-_MODULE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_MODULE)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+__getattr__, __all__ = lazy_names(__name__, _HOME)

@@ -4,8 +4,7 @@
 a notebook, `load_test` measures it. Names load on first use: the client side needs no torch.
 """
 
-from importlib import import_module
-from typing import Any
+from course_utils.lazy_names import lazy_names
 
 _HOME = {
     "cost": ("cost_per_thousand",),
@@ -13,11 +12,4 @@ _HOME = {
     "load": ("LoadReport", "load_test"),
     "process": ("ServerProcess",),
 }
-_MODULE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_MODULE)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+__getattr__, __all__ = lazy_names(__name__, _HOME)

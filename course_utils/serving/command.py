@@ -32,7 +32,10 @@ def serve(
     with bind(host, port) as taken:  # before anything slow, so that a mistake shows at once
         from course_utils.model_store import load_model
 
-        language_model = load_model(model, device=device, dtype=dtype)
+        try:
+            language_model = load_model(model, device=device, dtype=dtype)
+        except ValueError as error:  # an unknown device or number format
+            raise CourseError(str(error)) from error
 
         from course_utils.serving.server import ChatServer, stop_with_parent
         from course_utils.serving.service import Service
@@ -40,7 +43,7 @@ def serve(
         service = Service(language_model, limits, api_key or None)
 
         def announce(url: str) -> None:
-            say(f"Serving {service.name} at {url}/v1 (Ctrl-C stops it). Try:\n{example(url)}")
+            say(f"Serving {service.name} at {url}/v1 (Ctrl-C stops it); try: {example(url)}")
 
         def example(url: str) -> str:
             key = ' -H "Authorization: Bearer $COURSE_API_KEY"' if api_key else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from course_utils.errors import CourseError
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -17,7 +19,7 @@ class Limits:
     max_body_bytes: a longer request is refused unread (413).
     request_seconds: from the first byte of a request to the last byte of its answer (504).
 
-    Raises ValueError for a bound that would let nothing through.
+    Raises CourseError for a bound that would let nothing through.
     """
 
     max_rows: int = 32
@@ -31,6 +33,6 @@ class Limits:
         for field in fields(self):
             value, least = getattr(self, field.name), 0 if field.name == "max_queue" else 1
             if not value >= least:
-                raise ValueError(
+                raise CourseError(
                     f"{field.name}={value} lets nothing through: give {least} or more."
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -56,6 +57,7 @@ class ServerProcess:
         """Start it and wait until it is ready; `with` does this."""
         self._process = subprocess.Popen(
             self._command,
+            env=_without_colours(),
             stdin=subprocess.PIPE,  # its end tells the server that this process is gone
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -65,7 +67,11 @@ class ServerProcess:
         atexit.register(self.stop)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        in_time = self._ready.wait(self._seconds)
+        try:
+            in_time = self._ready.wait(self._seconds)
+        except BaseException:  # interrupted: do not leave it behind
+            self.stop(seconds=0)
+            raise
         if not self.url:
             self.stop(seconds=0)
             why = "stopped" if in_time else f"was not ready after {self._seconds:g} s"
@@ -101,3 +107,9 @@ class ServerProcess:
                 self.url = found[1]
                 self._ready.set()
         self._ready.set()
+
+
+def _without_colours() -> dict[str, str]:
+    """Return the environment for output that is read: a notebook's kernel asks for colours."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
+    return {**kept, "NO_COLOR": "1"}
