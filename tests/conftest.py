@@ -7,6 +7,22 @@ os.environ["COURSE_DEVICE"] = "cpu"
 
 import pytest
 
+
+def pytest_collection_modifyitems(items):
+    """Say which tests share a worker of pytest-xdist, and begin with the longest.
+
+    A file's tests stay together, because they share fixtures, but every lab and the run of every
+    notebook is a group of its own.
+    """
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        group = params.get("lab", item.path.stem)
+        if item.name.startswith("test_the_notebook_runs"):
+            group = params["path"].stem
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: not item.name.startswith("test_the_notebook_runs"))
+
+
 WORDS = [
     "the",
     "cat",

@@ -51,7 +51,10 @@ def _measurements(decision: Decision) -> str:
             decision.measured.items(), decision.verdicts.values(), strict=True
         )
     ]
-    return _table(("candidate", *names, "outcome"), rows)
+    header = [
+        f"{one.name}, {one.unit}" if one.unit else one.name for one in decision.brief.criteria
+    ]
+    return _table(("candidate", *header, "outcome"), rows)
 
 
 def _number(value: float | Interval) -> str:
