@@ -6,6 +6,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["COURSE_DEVICE"] = "cpu"
 
 import pytest
+from word_tokenizer import word_tokenizer
 
 
 def pytest_collection_modifyitems(items):
@@ -23,43 +24,6 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: not item.name.startswith("test_the_notebook_runs"))
 
 
-WORDS = [
-    "the",
-    "cat",
-    "sat",
-    "on",
-    "a",
-    "mat",
-    "and",
-    "the",
-    "dog",
-    "ran",
-    "to",
-    "the",
-    "house",
-    "while",
-    "it",
-    "rained",
-    "all",
-    "day",
-    "long",
-]
-
-
-def _word_tokenizer(bos: str | None = None):
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    vocabulary = {
-        token: n for n, token in enumerate(["<pad>", "</s>", "<unk>", *dict.fromkeys(WORDS)])
-    }
-    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    )
-
-
 @pytest.fixture(scope="session")
 def tiny_causal_folder(tmp_path_factory):
     """A random Llama with grouped-query attention, saved to disk."""
@@ -68,7 +32,7 @@ def tiny_causal_folder(tmp_path_factory):
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("causal")
-    tokenizer = _word_tokenizer()
+    tokenizer = word_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
@@ -87,7 +51,7 @@ def tiny_seq2seq_folder(tmp_path_factory):
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("seq2seq")
-    tokenizer = _word_tokenizer()
+    tokenizer = word_tokenizer()
     config = T5Config(
         vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4,
         pad_token_id=0, eos_token_id=1, decoder_start_token_id=0,

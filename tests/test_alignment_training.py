@@ -69,7 +69,7 @@ def test_one_packed_row_gives_the_log_probabilities_of_two_plain_ones(
         ]
         for pair in tokens
     ]
-    plain = torch.tensor(plain)
+    plain = torch.tensor([[value.item() for value in row] for row in plain])
     model.requires_grad_(False)
     policy = add_top_lora(model, trained_layers) if trained_layers else model
     scorer = PairScorer(policy)

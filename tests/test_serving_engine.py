@@ -7,7 +7,6 @@ import time
 
 import pytest
 import torch
-from conftest import WORDS, _word_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import (
@@ -19,6 +18,7 @@ from transformers import (
     MistralConfig,
     MistralForCausalLM,
 )
+from word_tokenizer import WORDS, word_tokenizer
 
 from course_utils.errors import CourseError
 from course_utils.language_model import LanguageModel
@@ -42,7 +42,7 @@ TOKENS = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    tokenizer = _word_tokenizer()
+    tokenizer = word_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         max_position_embeddings=512,
@@ -348,7 +348,7 @@ def test_a_closing_engine_fails_what_it_has_and_takes_nothing_new(model, endless
 
 
 def test_models_whose_cache_it_cannot_keep_are_refused_with_the_remedy(tiny_seq2seq_folder):
-    tokenizer = _word_tokenizer()
+    tokenizer = word_tokenizer()
     windowed = MistralConfig(
         vocab_size=len(tokenizer), sliding_window=8, **SIZES, **HEADS, **TOKENS
     )

@@ -11,8 +11,8 @@ import httpx
 import psutil
 import pytest
 import torch
-from conftest import _word_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
+from word_tokenizer import word_tokenizer
 
 from course_utils.errors import CourseError
 from course_utils.serving import ServerProcess, load_test
@@ -25,7 +25,7 @@ CHAT = [{"role": "user", "content": "the cat sat on a mat"}]
 def endless_folder(tmp_path_factory):
     """A tiny model with a long context that never ends a text by itself."""
     torch.manual_seed(0)
-    folder, tokenizer = tmp_path_factory.mktemp("served") / "endless", _word_tokenizer()
+    folder, tokenizer = tmp_path_factory.mktemp("served") / "endless", word_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048,

@@ -37,7 +37,7 @@ class Speed:
 
 @torch.inference_mode()
 def measure_speed(
-    model: PreTrainedModel, *, rows: int = 1, prompt_tokens: int = 128, new_tokens: int = 8
+    model: PreTrainedModel, *, rows: int = 1, prompt_tokens: int = 64, new_tokens: int = 8
 ) -> Speed:
     """Time a decoder-only model reading random prompts and writing greedily after them.
 
