@@ -167,10 +167,14 @@ def test_a_folder_that_cannot_be_written_is_told(card, tmp_path):
 
 
 @pytest.mark.model
-def test_meaning_is_measured_too(rows):
+def test_meaning_is_measured_too_and_a_person_is_compared_with_the_others(rows):
+    from course_utils.metrics import similarity_per_example
+
     summaries = [row["references"][0] for row in rows[:3]]
+    others = similarity_per_example(summaries, [row["references"][1:] for row in rows[:3]])
     card = measure_summaries("x", summaries, rows[:3], data="x", metrics=["similarity"])
     assert card.metrics["similarity"]["mean"] > card.rivals["constant"]["similarity"]["mean"]
+    assert card.rivals["human"]["similarity"]["mean"] == pytest.approx(others.mean(), abs=1e-2)
 
 
 def test_importing_the_package_imports_neither_torch_nor_rouge():

@@ -44,6 +44,15 @@ def test_options_score_as_they_do_one_by_one(tiny):
             )
 
 
+def test_many_options_score_the_same_in_several_batches(causal, monkeypatch):
+    options = ["mat", "house while it rained", "the dog ran", "cat", "all day long", "mat"]
+    (at_once,) = score_options(causal, PROMPTS[:1], [options])
+    monkeypatch.setitem(multiple_choice_module.OPTION_TOKENS_PER_BATCH, "cpu", 4)
+    (in_parts,) = score_options(causal, PROMPTS[:1], [options])
+    for one, other in zip(at_once, in_parts, strict=True):
+        assert one.token_log_probabilities == pytest.approx(other.token_log_probabilities, abs=1e-4)
+
+
 def test_a_prompt_is_read_once_for_all_its_options(causal, monkeypatch):
     read = []
     compute = multiple_choice_module.compute_prefix

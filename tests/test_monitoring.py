@@ -69,7 +69,7 @@ def test_the_first_alarm_is_the_first_value_above():
 def test_without_change_alarms_are_about_as_rare_as_asked(statistic):
     """With references and streams that are drawn afresh, as in use."""
     rng = np.random.default_rng(1)
-    window, length, rate, trials = 15, 40, 0.2, 70
+    window, length, rate, trials = 15, 40, 0.2, 120
     alarms = 0
     for trial in range(trials):
         reference = rng.lognormal(size=120)

@@ -92,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rows", type=int, default=140, help="training dialogues")
+    parser.add_argument("--test", type=int, default=60, help="test dialogues of each set")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dialogsum", action="store_true", help="measure on DialogSum as well")
     options = parser.parse_args()
@@ -110,7 +111,7 @@ def main() -> None:
     for name, seconds in {"by the clock": clock, "of processor": processor}.items():
         print(f"ratio {name}: {seconds['plain loop'] / seconds['the course']:.1f}")
     for name in ("course", "dialogsum") if options.dialogsum else ("course",):
-        test = list(load_dialogues(name)["test"])
+        test = list(load_dialogues(name)["test"])[: options.test]
         print(f"{name} test, {len(test)} dialogues, ROUGE-1 in float32:")
         scores = {loop: summary_scores(model, test)["rouge1"] for loop, model in systems.items()}
         for loop, found in scores.items():
