@@ -70,7 +70,11 @@ def load_transformers_model(
     if is_adapter(Path(source)):
         base, tokenizer = load_transformers_model(base_model_of(Path(source)), dtype="float32")
         with quiet_library():
-            return merge_adapter(base, Path(source)).to(place, number_format).eval(), tokenizer
+            model = merge_adapter(base, Path(source)).to(place)
+        for weight in model.parameters():  # not the buffers: rounded positions would be wrong ones
+            weight.data = weight.data.to(number_format)
+        model.config.dtype = number_format
+        return model.eval(), tokenizer
     with _one_sentence(name), quiet_library():
         config = AutoConfig.from_pretrained(source)
         architecture = (config.architectures or ["?"])[0]

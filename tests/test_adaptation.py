@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from course_utils import model_store
 from course_utils.adaptation.examples import (
     IGNORED,
     Example,
@@ -427,6 +428,21 @@ def test_a_saved_adapter_merged_into_its_base_answers_as_the_trained_model_does(
     assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == (
         "tiny"
     )
+
+
+def test_an_adapted_model_in_bfloat16_keeps_its_rotary_frequencies_in_float32(saved, monkeypatch):
+    folder, _ = saved
+    base = (tiny_llama(), None)
+    real = model_store.load_transformers_model
+    monkeypatch.setattr(
+        model_store,
+        "load_transformers_model",
+        lambda name, **kwargs: base if name == "tiny" else real(name, **kwargs),
+    )
+    model, _ = real(str(folder), dtype="bfloat16")
+    assert model.dtype == model.config.dtype == torch.bfloat16
+    assert model.model.rotary_emb.inv_freq.dtype == torch.float32
+    assert torch.equal(model.model.rotary_emb.inv_freq, tiny_llama().model.rotary_emb.inv_freq)
 
 
 def test_saving_again_replaces_the_adapter_whole(saved):
