@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from course_utils.adaptation.training import Step
 
 SECONDS_BETWEEN_DRAWINGS = 1.5
+SHARE_OF_DRAWING = 0.05  # of the time; on a busy machine a drawing takes long, so there are fewer
 
 
 class LiveCurve:
@@ -26,12 +27,12 @@ class LiveCurve:
         self._keep = smoothing
         self._steps: list[Step] = []
         self._display = None
-        self._drawn = 0.0
+        self._next_drawing = 0.0
 
     def __call__(self, step: Step) -> None:
         """Note the step, and draw if the last drawing is a moment ago."""
         self._steps.append(step)
-        if time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWINGS:
+        if time.monotonic() >= self._next_drawing:
             self.finish()
 
     def finish(self) -> None:
@@ -40,12 +41,15 @@ class LiveCurve:
 
         if not self._steps:
             return
+        began = time.monotonic()
         drawing = picture(self._figure(), alt=self._in_words())
         if self._display is None:
             self._display = display(drawing, display_id=True)
         else:
             self._display.update(drawing)
-        self._drawn = time.monotonic()
+        drawn = time.monotonic()
+        pause = max(SECONDS_BETWEEN_DRAWINGS, (drawn - began) / SHARE_OF_DRAWING)
+        self._next_drawing = drawn + pause
 
     def smooth(self) -> list[float]:
         """Return the running mean of the loss, one value a step, in nats."""
