@@ -115,7 +115,6 @@ def _run_notebooks(part: Part, out: Path, console: Console) -> None:
     report = run_notebooks(
         notebooks_dir=repository_root() / "notebooks",
         profile="fast",
-        jobs=min(2, os.cpu_count() or 1),
         out=out,
         console=console,
     )
