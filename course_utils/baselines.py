@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -24,6 +26,14 @@ def constant_summary(dialogue: str) -> str:
 def copy_dialogue(dialogue: str) -> str:
     """Give back the whole dialogue."""
     return dialogue
+
+
+def frequent_words(dialogue: str, count: int = 3) -> str:
+    """Give the most frequent words of five letters or more, the earlier first among equals."""
+    spoken = re.sub(r"^#\w+#:", "", dialogue.lower(), flags=re.MULTILINE)
+    return " ".join(
+        word for word, _ in Counter(re.findall(r"[a-z]{5,}", spoken)).most_common(count)
+    )
 
 
 BASELINES: dict[str, Callable[[str], str]] = {

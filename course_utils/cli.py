@@ -109,6 +109,7 @@ def adapt(
     out: Annotated[Path, typer.Option(help="Folder for the adapter and its card.")] = Path(
         "build/adapter"
     ),
+    task: Annotated[str, typer.Option(help="What to teach: summary or topic.")] = "summary",
     base: Annotated[str, typer.Option(help="The model to adapt.")] = "smollm2-135m-instruct",
     dialogues: Annotated[str, typer.Option(help="course, dialogsum, a folder.")] = "course",
     epochs: Annotated[int, typer.Option(help="Times that every dialogue is read.")] = 3,
@@ -119,7 +120,7 @@ def adapt(
     seed: Annotated[int, typer.Option(help="Of the first weights and the order.")] = 0,
     dtype: Annotated[str, typer.Option(help="Of the frozen weights.")] = "auto",
 ) -> None:
-    """Train the course's summarizer again (LoRA), measure it, and save it with its model card."""
+    """Train one of the course's adapters again (LoRA), measure it, and save it with its card."""
     from course_utils.adaptation.command import adapt as train_and_measure
     from course_utils.adaptation.recipe import LoraRecipe
     from course_utils.adaptation.training import TrainingSettings
@@ -127,7 +128,12 @@ def adapt(
     with _settings():
         training = TrainingSettings(epochs, rate, batch_size, seed=seed)
         recipe = LoraRecipe(
-            base=base, last_layers=last_layers, rank=rank, alpha=2 * rank, training=training
+            base=base,
+            task=task,
+            last_layers=last_layers,
+            rank=rank,
+            alpha=2 * rank,
+            training=training,
         )
     train_and_measure(
         recipe,

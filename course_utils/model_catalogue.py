@@ -91,6 +91,15 @@ CATALOGUE = {
             cached_megabytes=0,
             purpose="the default model, adapted to summarize dialogues",
         ),
+        CatalogueModel(
+            name="smollm2-135m-topics",
+            architecture="decoder-only",
+            source=AdapterSource(base=DEFAULT_MODEL, adapter="topics"),
+            licence="Apache-2.0",
+            parameters_millions=135,
+            cached_megabytes=0,
+            purpose="the default model, adapted to name a dialogue's topic",
+        ),
         *(
             CatalogueModel(
                 name=f"flan-t5-{size}",

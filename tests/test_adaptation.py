@@ -1,17 +1,12 @@
-"""Adapting a model: labels, LoRA, frozen layers computed once, and a loop that can be trusted."""
+"""Adapting a model: labels, frozen layers computed once, and a loop that can be trusted."""
 
-import copy
-import json
 from itertools import pairwise
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
-from safetensors.torch import load_file, save_file
+from tiny_adaptation import END, QUICK, adapted, examples_of, tiny_llama, weights_of
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from course_utils import model_store
 from course_utils.adaptation.examples import (
     IGNORED,
     Example,
@@ -25,9 +20,7 @@ from course_utils.adaptation.frozen_layers import (
     first_trainable_layer,
     reader_of,
 )
-from course_utils.adaptation.lora import LoRALinear, add_lora, merge_lora
-from course_utils.adaptation.measurement import model_card
-from course_utils.adaptation.recipe import LoraRecipe, add_adapter, save_adapter
+from course_utils.adaptation.lora import LoRALinear
 from course_utils.adaptation.soft_prompt import SoftPrompt
 from course_utils.adaptation.tracking import Tracker, tracked_runs
 from course_utils.adaptation.training import (
@@ -36,49 +29,14 @@ from course_utils.adaptation.training import (
     fine_tune,
     held_out_loss,
 )
-from course_utils.adapter_files import merge_adapter, quiet_peft
 from course_utils.errors import CourseError
 from course_utils.lessons.training_curve import LiveCurve
-from course_utils.model_store import load_model
 from course_utils.prompts import TEMPLATES
-
-END = 1
-
-
-def tiny_llama(seed=0, layers=4, width=32):
-    torch.manual_seed(seed)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=40, hidden_size=width, intermediate_size=48, num_hidden_layers=layers,
-            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
-            pad_token_id=END, eos_token_id=END, bos_token_id=None, tie_word_embeddings=True, initializer_range=0.3,
-        )
-    ).eval()  # fmt: skip
 
 
 @pytest.fixture
 def model():
     return tiny_llama()
-
-
-def examples_of(seed=0, count=12):
-    """Prompts of random tokens whose answer repeats their first token, then ends."""
-    generator = torch.Generator().manual_seed(seed)
-    made = []
-    for _ in range(count):
-        length = int(torch.randint(3, 9, (), generator=generator))
-        prompt = torch.randint(2, 40, (length,), generator=generator).tolist()
-        made.append(Example(prompt, [prompt[0], prompt[0], END]))
-    return made
-
-
-def weights_of(model):
-    return {name: weight.detach().clone() for name, weight in model.named_parameters()}
-
-
-def adapted(model, rank=2, layers=(2, 3)):
-    add_lora(model, targets=("q_proj", "v_proj", "down_proj"), layers=layers, rank=rank, alpha=4)
-    return model
 
 
 # labels and batches
@@ -145,82 +103,6 @@ def test_an_answer_ends_with_the_end_of_turn_and_an_overlong_example_is_named():
         tokenize_examples(ChatTokenizer(), [], TEMPLATES["bare"])
 
 
-# LoRA by hand
-
-
-def test_lora_starts_as_the_layer_it_adapts():
-    linear, x = nn.Linear(6, 5), torch.randn(3, 6)
-    assert torch.equal(LoRALinear(copy.deepcopy(linear), rank=2)(x), linear(x))
-
-
-def test_lora_computes_what_its_two_matrices_say_and_merges_into_one_layer():
-    layer, x = LoRALinear(nn.Linear(6, 5), rank=2, alpha=6), torch.randn(3, 6)
-    nn.init.normal_(layer.B)
-    update = 3.0 * layer.B @ layer.A
-    by_hand = x @ (layer.linear.weight + update).T + layer.linear.bias
-    before = layer(x)
-    assert torch.allclose(before, by_hand, atol=1e-5)
-    merged = layer.merged()
-    assert type(merged) is nn.Linear
-    assert torch.allclose(merged(x), before, atol=1e-5)
-
-
-def test_only_a_and_b_receive_gradients():
-    layer = LoRALinear(nn.Linear(6, 5), rank=2)
-    nn.init.normal_(layer.B)
-    layer(torch.randn(3, 6)).sum().backward()
-    assert layer.linear.weight.grad is None
-    assert layer.linear.bias.grad is None
-    assert layer.A.grad.abs().sum() > 0
-    assert layer.B.grad.abs().sum() > 0
-
-
-def test_a_rank_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="give 1 to 5"):
-        LoRALinear(nn.Linear(6, 5), rank=6)
-
-
-def test_lora_by_hand_equals_the_library_in_output_and_gradient(model):
-    with quiet_peft():
-        library = get_peft_model(
-            copy.deepcopy(model),
-            LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj", "down_proj"]),
-        )
-    ours = adapted(model, layers=None)
-    theirs = [module for module in library.modules() if hasattr(module, "lora_A")]
-    mine = [module for module in ours.modules() if isinstance(module, LoRALinear)]
-    assert len(mine) == len(theirs) == 12
-    for my, their in zip(mine, theirs, strict=True):
-        nn.init.normal_(my.B, std=0.1)
-        their.lora_A["default"].weight.data = my.A.detach().clone()
-        their.lora_B["default"].weight.data = my.B.detach().clone()
-    ids = torch.randint(2, 40, (3, 9))
-    outputs = [m(input_ids=ids, labels=ids) for m in (ours, library)]
-    assert torch.allclose(outputs[0].logits, outputs[1].logits, atol=1e-5)
-    for output in outputs:
-        output.loss.backward()
-    for my, their in zip(mine, theirs, strict=True):
-        assert torch.allclose(my.A.grad, their.lora_A["default"].weight.grad, atol=1e-6)
-        assert torch.allclose(my.B.grad, their.lora_B["default"].weight.grad, atol=1e-6)
-
-
-def test_merging_leaves_plain_layers_that_answer_the_same(model):
-    adapted(model)
-    for module in model.modules():
-        if isinstance(module, LoRALinear):
-            nn.init.normal_(module.B, std=0.2)
-    ids = torch.randint(2, 40, (2, 7))
-    before = model(input_ids=ids).logits
-    merge_lora(model)
-    assert not any(isinstance(module, LoRALinear) for module in model.modules())
-    assert torch.allclose(model(input_ids=ids).logits, before, atol=1e-5)
-
-
-def test_lora_on_a_layer_that_does_not_exist_says_which_there_are(model):
-    with pytest.raises(ValueError, match="the model has down_proj, gate_proj"):
-        add_lora(model, targets=["query"])
-
-
 # frozen layers
 
 
@@ -256,8 +138,6 @@ def test_cutting_a_decoder_leaves_the_model_whole(model):
 
 
 # the loop
-
-QUICK = TrainingSettings(epochs=2, learning_rate=0.02, batch_size=4)
 
 
 def test_training_teaches_the_answers_and_leaves_the_frozen_weights_alone(model):
@@ -401,127 +281,6 @@ def test_full_fine_tuning_changes_every_weight(model):
     before = weights_of(model)
     fine_tune(model.requires_grad_(True), examples_of(), TrainingSettings(1, 1e-3, 4))
     assert all(not torch.equal(weight, before[name]) for name, weight in model.named_parameters())
-
-
-# adapters on disk
-
-
-@pytest.fixture
-def saved(tmp_path):
-    """A trained adapter of the tiny model, and the model with it."""
-    recipe = LoraRecipe(base="tiny", last_layers=2, rank=2, alpha=4)
-    model = tiny_llama()
-    add_adapter(model, recipe)
-    fine_tune(model, examples_of(), QUICK)
-    save_adapter(model, recipe, tmp_path / "adapter", "# card\n")
-    return tmp_path / "adapter", model
-
-
-def test_a_saved_adapter_merged_into_its_base_answers_as_the_trained_model_does(saved):
-    folder, trained = saved
-    ids = torch.randint(2, 40, (2, 7))
-    merged = merge_adapter(tiny_llama(), folder)
-    assert torch.allclose(merged(input_ids=ids).logits, trained(input_ids=ids).logits, atol=0.05)
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "README.md", "adapter_config.json", "adapter_model.safetensors",
-    ]  # fmt: skip
-    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == (
-        "tiny"
-    )
-
-
-def test_an_adapted_model_in_bfloat16_keeps_its_rotary_frequencies_in_float32(saved, monkeypatch):
-    folder, _ = saved
-    base = (tiny_llama(), None)
-    real = model_store.load_transformers_model
-    monkeypatch.setattr(
-        model_store,
-        "load_transformers_model",
-        lambda name, **kwargs: base if name == "tiny" else real(name, **kwargs),
-    )
-    model, _ = real(str(folder), dtype="bfloat16")
-    assert model.dtype == model.config.dtype == torch.bfloat16
-    assert model.model.rotary_emb.inv_freq.dtype == torch.float32
-    assert torch.equal(model.model.rotary_emb.inv_freq, tiny_llama().model.rotary_emb.inv_freq)
-
-
-def test_saving_again_replaces_the_adapter_whole(saved):
-    folder, model = saved
-    save_adapter(model, LoraRecipe(base="tiny", last_layers=2, rank=2), folder, "# another card\n")
-    assert (folder / "README.md").read_text() == "# another card\n"
-    assert [path.name for path in folder.parent.iterdir()] == ["adapter"]
-
-
-@pytest.mark.parametrize("other", [{"width": 64}, {"layers": 2}])
-def test_an_adapter_of_another_model_is_refused(saved, other):
-    with pytest.raises(CourseError, match="was trained on tiny, and its weights do not fit"):
-        merge_adapter(tiny_llama(**other), saved[0])
-
-
-def test_a_damaged_or_incomplete_adapter_is_named(saved):
-    folder, _ = saved
-    weights = folder / "adapter_model.safetensors"
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(CourseError, match="is damaged: copy it again"):
-        merge_adapter(tiny_llama(), folder)
-    weights.unlink()
-    with pytest.raises(CourseError, match=r"has no adapter_model\.safetensors"):
-        load_model(str(folder))
-
-
-def test_more_layers_than_the_model_has_cannot_be_adapted(model):
-    with pytest.raises(ValueError, match="last_layers=9, but the model has 4"):
-        add_adapter(model, LoraRecipe(last_layers=9))
-
-
-def test_the_card_of_an_adapter_names_the_command_the_scores_and_the_gain(model):
-    run = fine_tune(adapted(model), examples_of(), QUICK, validation=examples_of(1, 4))
-    scores = {kind: torch.rand(20).numpy() for kind in ("rouge1", "rouge2", "rougeL")}
-    better = {kind: values + 10 for kind, values in scores.items()}
-    card = model_card(
-        LoraRecipe(),
-        run,
-        {"course test, 20 dialogues": {"zero-shot": scores, "this adapter": better}},
-        command="course adapt --seed 3",
-        weights=123_456,
-    )
-    assert "`course adapt --seed 3`" in card
-    assert "123,456 weights" in card
-    assert "paired: 10.0 [10.0, 10.0]" in card
-
-
-@pytest.mark.model
-def test_the_shipped_summarizer_is_small_loads_by_name_and_says_how_it_was_made():
-    from course_utils.model_store import ADAPTERS
-
-    folder = ADAPTERS / "summarizer"
-    weights = folder / "adapter_model.safetensors"
-    assert weights.stat().st_size < 1_500_000
-    assert all(torch.isfinite(w).all() for w in load_file(weights).values())
-    card = (folder / "README.md").read_text()
-    assert "`course adapt" in card
-    assert "this adapter" in card
-    summarizer = load_model("smollm2-135m-summarizer", dtype="float32")
-    plain = load_model(dtype="float32")
-    rows = [
-        {
-            "dialogue": "#Person1#: The heater in room four is broken again.\n"
-            "#Person2#: I will send Marta up with the toolbox before noon.",
-            "references": ["Marta will repair the heater before noon."],
-        }
-    ]
-    told = tokenize_examples(plain.tokenizer, rows, TEMPLATES["summarize"])
-    assert held_out_loss(summarizer.model, told) < held_out_loss(plain.model, told) - 0.3
-
-
-def test_an_adapter_whose_weights_are_of_other_names_is_refused(saved):
-    folder, _ = saved
-    weights = folder / "adapter_model.safetensors"
-    renamed = {name.replace("layers.3", "layers.9"): w for name, w in load_file(weights).items()}
-    save_file(renamed, weights)
-    with pytest.raises(CourseError, match="do not fit"):
-        merge_adapter(tiny_llama(), folder)
 
 
 # watching

@@ -13,6 +13,7 @@ from course_utils.baselines import (
     BASELINES,
     CONSTANT_SUMMARY,
     copy_dialogue,
+    frequent_words,
     human_ceiling,
     lead_turns,
 )
@@ -153,6 +154,13 @@ def test_lead_turns_copies_the_first_turns_in_one_line():
     assert lead_turns(text) == "#Person1#: One. #Person2#: Two. #Person1#: Three."
     assert lead_turns(text, 1) == "#Person1#: One."
     assert lead_turns("#Person1#: Only this.") == "#Person1#: Only this."
+
+
+def test_frequent_words_are_counted_without_the_speakers_and_ties_go_to_the_earlier():
+    text = "#Person1#: The boiler? The Boiler.\n#Person2#: A leaking valve, a tidy boiler: tidy!"
+    assert frequent_words(text) == "boiler leaking valve"
+    assert frequent_words(text, 1) == "boiler"
+    assert frequent_words("#Person1#: Hi.") == ""
 
 
 def test_the_baselines_are_named_functions_of_the_dialogue():

@@ -11,7 +11,10 @@ from course_utils.lessons.plots import use_course_style
 from course_utils.lessons.texts import read_passages
 from course_utils.lessons.widgets.attention_browser import AttentionBrowser
 from course_utils.lessons.widgets.fallback import visible
+from course_utils.lessons.widgets.mask_toggler import MASKS, MaskToggler, reach
 from course_utils.lessons.widgets.token_view import TokenView
+from course_utils.transformer.attention import MultiHeadAttention
+from course_utils.transformer.layers import MLP, Block, RMSNorm
 
 
 def read(text):
@@ -89,6 +92,38 @@ def test_a_very_long_text_is_cut_and_said_to_be(byte_tokenizer):
 
 def test_white_space_in_a_token_is_visible():
     assert [visible(piece) for piece in (" a", "\n", "\t", "")] == ["·a", "↵", "⇥", "∅"]
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("name", MASKS)
+def test_a_token_knows_what_a_real_stack_lets_it_depend_on(name, layers):
+    torch.manual_seed(0)
+    mask, inputs = MASKS[name](7), torch.randn(1, 7, 8, requires_grad=True)
+    states = inputs
+    for _ in range(layers):
+        block = Block(8, MultiHeadAttention(8, 2), MLP(8, 16), RMSNorm)
+        states, _ = block(states, mask)
+    depends = [
+        torch.autograd.grad(states[0, row].sum(), inputs, retain_graph=True)[0][0].abs().sum(-1) > 0
+        for row in range(7)
+    ]
+    assert torch.equal(reach(mask, layers), torch.stack(depends))
+
+
+def test_the_mask_toggler_says_what_the_chosen_token_knows_and_carries_a_still_picture():
+    toggler = MaskToggler(["a", " <b>", "c", "d"], mask="decoder, window of 2", token=3, layers=2)
+    says = "decoder, window of 2: token 4 (d) looks at 2 of 4 tokens; after 2 layers it knows of 3"
+    assert toggler.describe() == f"{says}, not of 1."
+    toggler.mask.value = "encoder"
+    assert toggler.describe().endswith("it knows of 4, of all.")
+    assert "&lt;b&gt;" in toggler.page.value
+    data = toggler._repr_mimebundle_()
+    assert data["text/html"] == toggler.page.value
+    assert data["text/plain"] == toggler.describe()
+    with pytest.raises(ValueError, match="17 tokens: give 2 to 16"):
+        MaskToggler(["a"] * 17)
+    with pytest.raises(ValueError, match="layers=0"):
+        reach(MASKS["encoder"](3), 0)
 
 
 @pytest.mark.parametrize(

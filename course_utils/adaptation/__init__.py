@@ -2,5 +2,5 @@
 
 `examples` turns dialogues into tokens with the right labels, `lora` is the method by hand,
 `frozen_layers` computes once what training cannot change, `training` is the loop with its
-checkpoints, `adapters` saves and loads what was learned, `recipe` makes the shipped adapter.
+checkpoints, `tasks` says what is taught, `recipe` makes the shipped adapters.
 """

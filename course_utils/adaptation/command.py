@@ -9,11 +9,12 @@ from rich.console import Console
 
 from course_utils.adaptation.measurement import (
     Scores,
+    answer_scores,
     baseline_scores,
     model_card,
-    summary_scores,
 )
 from course_utils.adaptation.recipe import LoraRecipe, save_adapter, train_adapter
+from course_utils.adaptation.tasks import TASKS
 from course_utils.adaptation.training import Step
 from course_utils.comparison import bootstrap_interval, paired_difference
 from course_utils.dialogues import load_dialogues
@@ -51,7 +52,9 @@ def adapt(
     weights = sum(w.numel() for w in model.parameters() if w.requires_grad)
     save_adapter(model, recipe, out / "adapter", card="(being measured)\n")
     measured = _measure(recipe, out / "adapter", _test_sets(), dtype, console)
-    card = model_card(recipe, run, measured, command=command, weights=weights)
+    card = model_card(
+        recipe, run, measured, command=command, weights=weights, source=source, rows=rows
+    )
     save_adapter(model, recipe, out / "adapter", card)
     (out / "checkpoint.pt").unlink()
     console.print(f"The adapter and its card lie in {out / 'adapter'}", soft_wrap=True)
@@ -87,12 +90,12 @@ def _measure(
         "zero-shot": load_model(recipe.base, dtype=dtype),
         "this adapter": load_model(str(adapter), dtype=dtype),
     }
-    measured = {}
+    measured, task = {}, TASKS[recipe.task]
     for name, rows in sets.items():
         console.print(f"Measuring on {name} ...")
-        measured[name] = baseline_scores(rows)
+        measured[name] = baseline_scores(rows, task)
         for system, model in systems.items():
-            measured[name][system] = summary_scores(model, rows)
+            measured[name][system] = answer_scores(model, rows, task)
         for system, scores in measured[name].items():
             console.print(f"  {system:31} ROUGE-1 {bootstrap_interval(scores['rouge1'])}")
         gain = paired_difference(

@@ -32,25 +32,34 @@ def first_trainable_layer(model: nn.Module) -> int:
     return trains.index(True) if True in trains else len(trains)
 
 
+def split_at(model: nn.Module, cut: int) -> tuple[nn.Module, nn.Module]:
+    """Return the decoder's layers below `cut`, and those from `cut` on with the final norm.
+
+    Both parts share the model's modules; nothing is copied and the model itself is unchanged.
+    Raises ValueError for a model that is not a plain stack of layers.
+    """
+    decoder = _decoder(model)
+    if decoder is None:
+        raise ValueError(
+            f"{type(model).__name__} does not keep a plain stack of decoder layers in "
+            "`model.layers`: it can only be trained whole."
+        )
+    below = _slice(decoder, slice(0, cut), keep_norm=False)
+    return below, _slice(decoder, slice(cut, None), keep_norm=True)
+
+
 class SplitDecoder:
     """A decoder cut at a layer: the part below runs once, the part above runs every step.
 
     cut: number of the first layer above; as a rule `first_trainable_layer(model)`.
-    The parts share the model's modules; nothing is copied and the model itself is unchanged.
     Raises ValueError for a model that is not a plain stack of layers.
     """
 
     def __init__(self, model: nn.Module, cut: int) -> None:
         self.cut = cut
         self._head = model.get_output_embeddings()
-        decoder = _decoder(model)
-        if decoder is None:
-            raise ValueError(
-                f"{type(model).__name__} is not a plain stack of decoder layers: train it whole."
-            )
-        self._embed = decoder.embed_tokens
-        self._below = _slice(decoder, slice(0, self.cut), keep_norm=False)
-        self._above = _slice(decoder, slice(self.cut, None), keep_norm=True)
+        self._below, self._above = split_at(model, cut)
+        self._embed = self._below.embed_tokens
 
     @torch.no_grad()
     def prepare(self, examples: Sequence[Example]) -> list[Tensor]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from course_utils.adaptation.recipe import TEMPLATE, LoraRecipe
+from course_utils.adaptation.recipe import LoraRecipe
+from course_utils.adaptation.tasks import TASKS, Task
 from course_utils.adaptation.training import TrainingRun
-from course_utils.baselines import BASELINES, human_ceiling
+from course_utils.baselines import human_ceiling
 from course_utils.comparison import bootstrap_interval, paired_difference
 from course_utils.metrics import rouge_per_example
 
@@ -17,33 +18,33 @@ if TYPE_CHECKING:
     from course_utils.language_model import LanguageModel
 
 Scores = dict[str, np.ndarray]  # "rouge1", "rouge2", "rougeL" -> (dialogues,)
-LONGEST_SUMMARY = 60  # tokens
+SUMMARY = TASKS["summary"]
 
 
-def summarize(model: LanguageModel, rows: Sequence[Mapping]) -> list[str]:
-    """Return the greedy summary of each dialogue, with the recipe's prompt."""
+def write_answers(model: LanguageModel, rows: Sequence[Mapping], task: Task = SUMMARY) -> list[str]:
+    """Return what the model writes, greedily, about each dialogue with the task's prompt."""
     from transformers import GenerationConfig
 
-    config = GenerationConfig(max_new_tokens=LONGEST_SUMMARY, do_sample=False)
-    answers = model.complete([TEMPLATE.chat(row["dialogue"]) for row in rows], config)
-    return [answer.text.strip() for answer in answers]
+    config = GenerationConfig(max_new_tokens=task.longest, do_sample=False)
+    written = model.complete([task.template.chat(row["dialogue"]) for row in rows], config)
+    return [answer.text.strip() for answer in written]
 
 
-def baseline_scores(rows: Sequence[Mapping]) -> dict[str, Scores]:
-    """Score what needs no model: the human ceiling (with several references) and the floor."""
-    references = [row["references"] for row in rows]
+def baseline_scores(rows: Sequence[Mapping], task: Task = SUMMARY) -> dict[str, Scores]:
+    """Score what needs no model: the human ceiling (with several answers) and the task's floor."""
+    references = [task.answers(row) for row in rows]
     scores = {}
     if min(map(len, references)) > 1:
         scores["a reference against the others"] = human_ceiling(references)
-    for name in ("lead-3", "constant"):
-        floor = [BASELINES[name](row["dialogue"]) for row in rows]
-        scores[name] = rouge_per_example(floor, references)
+    for name, method in task.floor.items():
+        written = [method(row["dialogue"]) for row in rows]
+        scores[name] = rouge_per_example(written, references)
     return scores
 
 
-def summary_scores(model: LanguageModel, rows: Sequence[Mapping]) -> Scores:
-    """Score the model's greedy summaries of the dialogues."""
-    return rouge_per_example(summarize(model, rows), [row["references"] for row in rows])
+def answer_scores(model: LanguageModel, rows: Sequence[Mapping], task: Task = SUMMARY) -> Scores:
+    """Score what the model writes, greedily, about each dialogue."""
+    return rouge_per_example(write_answers(model, rows, task), [task.answers(row) for row in rows])
 
 
 def as_table(scores: Mapping[str, Scores]) -> str:
@@ -62,28 +63,37 @@ def model_card(
     *,
     command: str,
     weights: int,
+    source: str,
+    rows: Mapping[str, Sequence],
 ) -> str:
     """Return the adapter's card: what it is, how it was made, what it scores, its limits.
 
+    source, rows: the dialogues it was trained on, as `load_dialogues` takes and gives them.
     measured: for each set of dialogues ("course test, 60 dialogues") the systems' scores, with
     "zero-shot" and "this adapter" among them. Mitchell et al. 2019, "Model Cards".
     """
-    training = recipe.training
+    training, task = recipe.training, TASKS[recipe.task]
     parts = []
     for name, scores in measured.items():
         gain = paired_difference(scores["this adapter"]["rouge1"], scores["zero-shot"]["rouge1"])
         parts.append(f"### {name}\n\n{as_table(scores)}\n\nROUGE-1 over zero-shot, paired: {gain}.")
     tables = "\n\n".join(parts)
+    ours = source == "course"
+    shipped = ours and recipe == LoraRecipe(task=recipe.task)
+    origin = (
+        "CC BY 4.0, written by a language model; see\n  `docs/datasheet.md`" if ours else source
+    )
+    losses = ", ".join(f"{loss:.3f}" for loss in run.validation_losses) or "not measured"
     return f"""\
 ---
 license: apache-2.0
 base_model: {recipe.base}
 library_name: peft
 ---
-# A dialogue summarizer: LoRA on {recipe.base}
+# {task.title}: LoRA on {recipe.base}
 
-Writes one or two sentences about a short English dialogue whose turns read `#Person1#: ...`.
-Load it with `load_model("smollm2-135m-summarizer")`.
+{task.about}, whose turns begin with `#Person1#:` and the like.
+Load it with `load_model("{task.model if shipped else "the folder of this card"}")`.
 
 ## How it was made
 
@@ -91,12 +101,12 @@ Load it with `load_model("smollm2-135m-summarizer")`.
 
 - LoRA (Hu et al. 2021) of rank {recipe.rank}, alpha {recipe.alpha}, on {", ".join(recipe.targets)} of
   the last {recipe.last_layers} layers: {weights:,} weights, stored in bfloat16.
-- Trained on the course's 140 training dialogues (CC BY 4.0, written by a language model; see
-  `docs/datasheet.md`): {training.epochs} epochs, batches of {training.batch_size}, learning rate
+- Trained on {len(rows["train"])} dialogues ({origin}): {training.epochs} epochs, batches of {training.batch_size}, learning rate
   {training.learning_rate:g} with a linear rise and a cosine fall, seed {training.seed}.
-- Prompt: the chat template around "{TEMPLATE.instruction}", the dialogue, "{TEMPLATE.after}".
-- Validation loss after each epoch: {", ".join(f"{v:.3f}" for v in run.validation_losses)} nats a
-  token, on the course's 40 validation dialogues.
+- Prompt: the chat template around "{task.template.instruction}", the
+  dialogue, "{task.template.after}".
+- Validation loss after each epoch: {losses} nats a
+  token, on {len(rows.get("validation", ()))} validation dialogues.
 
 ## What it scores
 
@@ -106,6 +116,6 @@ Greedy decoding; F-measure with stemming, in percent, mean over the references, 
 
 ## Limits
 
-It invents: it swaps who said what, and turns questions and offers into facts. It has read only
-short everyday dialogues in English. Check a summary before anybody acts on it.
+{task.limits}
+It has read only short everyday dialogues in English. Check an answer before anybody acts on it.
 """

@@ -1,4 +1,4 @@
-"""The recipe of the shipped summarizer: `course adapt` makes it again, and measures it."""
+"""The recipe of the shipped adapters: `course adapt` makes them again, and measures them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ import torch
 
 from course_utils.adaptation.examples import Example, tokenize_examples
 from course_utils.adaptation.lora import LoRALinear, add_lora
+from course_utils.adaptation.tasks import TASKS
 from course_utils.adaptation.training import Step, TrainingRun, TrainingSettings, fine_tune
 from course_utils.adapter_files import CONFIG, WEIGHTS
 from course_utils.model_catalogue import DEFAULT_MODEL
-from course_utils.prompts import TEMPLATES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-TEMPLATE = TEMPLATES["summarize"]
-
 
 @dataclass(frozen=True)
 class LoraRecipe:
-    """Which weights LoRA adapts, how strongly, and how it is trained.
+    """Which weights LoRA adapts, how strongly, what they are taught, and how.
 
+    task: a key of `TASKS`.
     last_layers: how many decoder layers are adapted, counted from the top; those below are
         computed once, so fewer is faster.
     """
 
     base: str = DEFAULT_MODEL
+    task: str = "summary"
     targets: tuple[str, ...] = (
         "q_proj",
         "k_proj",
@@ -48,6 +48,8 @@ class LoraRecipe:
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise ValueError(f"task={self.task!r} is unknown: give one of {', '.join(TASKS)}.")
         if self.last_layers < 1 or self.rank < 1:
             raise ValueError(
                 f"last_layers={self.last_layers} and rank={self.rank}: both must be at least 1."
@@ -83,15 +85,17 @@ def train_adapter(
     watch: Callable[[Step], None] | None = None,
     checkpoint: Path | None = None,
 ) -> TrainingRun:
-    """Add an adapter and train it on rows["train"]; the loss on rows["validation"], if there, is
-    measured after each epoch.
+    """Add an adapter and teach it the recipe's task on rows["train"]; the loss on
+    rows["validation"], if there, is measured after each epoch.
 
     Returns the course of the run. Raises as `fine_tune` does.
     """
+    task = TASKS[recipe.task]
 
     def tokenized(split: str) -> list[Example]:
         window = model.config.max_position_embeddings
-        return tokenize_examples(tokenizer, rows[split], TEMPLATE, context_window=window)
+        told = task.rows(rows[split])
+        return tokenize_examples(tokenizer, told, task.template, context_window=window)
 
     train = tokenized("train")
     held_out = tokenized("validation") if rows.get("validation") else []

@@ -28,6 +28,5 @@ _HOME = {
     "pair_scoring": ("PairScorer", "TokenizedPair", "tokenize_pair"),
     "dpo_training": ("add_top_lora", "train_dpo"),
     "famous_lab": ("rudeness_classifier",),
-    "diagrams": ("rlhf_diagram",),
 }
 __getattr__, __all__ = lazy_names(__name__, _HOME)

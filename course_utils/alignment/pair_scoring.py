@@ -8,14 +8,13 @@ And logits are formed only where an answer is predicted.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from course_utils.adaptation.frozen_layers import first_trainable_layer, split_at
 from course_utils.alignment.preferences import PreferencePair
 from course_utils.language_model.prompt_tokens import render
 from course_utils.prompts import TEMPLATES, PromptTemplate
@@ -77,28 +76,14 @@ class PairScorer:
         """
         self.model = model
         decoder = model.get_base_model() if hasattr(model, "get_base_model") else model
-        body = getattr(decoder, "model", None)
-        if not isinstance(getattr(body, "layers", None), nn.ModuleList):
-            raise ValueError(
-                f"{type(decoder).__name__} does not keep its blocks in `model.layers`: give a "
-                "decoder of the Llama family."
-            )
-        layers = list(body.layers)
-        trained = [
-            number
-            for number, layer in enumerate(layers)
-            if any(weight.requires_grad for weight in layer.parameters())
-        ]
-        inside = {id(weight) for layer in layers for weight in layer.parameters()}
+        self.frozen_layers = first_trainable_layer(decoder)
+        self._lower, self._upper = split_at(decoder, self.frozen_layers)
+        inside = {id(weight) for layer in self._upper.layers for weight in layer.parameters()}
         if any(w.requires_grad and id(w) not in inside for w in decoder.parameters()):
             raise ValueError(
                 "Weights outside the blocks are trained (embeddings, head or final norm), so "
                 "nothing can be computed once: freeze them and add an adapter to the blocks."
             )
-        self.frozen_layers = min(trained, default=len(layers))
-        self._lower = _with_layers(body, layers[: self.frozen_layers])
-        self._lower.norm = nn.Identity()
-        self._upper = _with_layers(body, layers[self.frozen_layers :])
         self._head = decoder.get_output_embeddings()
 
     @torch.no_grad()
@@ -150,11 +135,3 @@ def _run(body: nn.Module, given: dict[str, Tensor], mask: Tensor, positions: Ten
     return body(
         **given, attention_mask=mask, position_ids=positions, use_cache=False
     ).last_hidden_state
-
-
-def _with_layers(body: nn.Module, layers: Sequence[nn.Module]) -> nn.Module:
-    """Give a decoder that shares every weight with `body` but runs only some of its blocks."""
-    part = copy.copy(body)
-    part._modules = dict(body._modules)
-    part.layers = nn.ModuleList(layers)
-    return part

@@ -81,8 +81,9 @@ def memory_figure(
             )  # fmt: skip
             start += size / unit
         axes.annotate(
-            readable(memory.total), (start, row), (5, 0), textcoords="offset points", va="center"
-        )
+            readable(memory.total), (start, row), (5, 0), textcoords="offset points", va="center",
+            zorder=3, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        )  # fmt: skip
     if budget:
         axes.axvline(budget / unit, color=PALETTE["red"], linestyle="--", label="there is")
     axes.set_yticks(range(len(estimates)), list(estimates))

@@ -21,8 +21,9 @@ from transformers import get_cosine_schedule_with_warmup
 
 from course_utils.adaptation.examples import Example, mask_labels, tokenize_examples
 from course_utils.adaptation.lora import merge_lora
-from course_utils.adaptation.measurement import summary_scores
-from course_utils.adaptation.recipe import TEMPLATE, LoraRecipe, train_adapter
+from course_utils.adaptation.measurement import answer_scores
+from course_utils.adaptation.recipe import LoraRecipe, train_adapter
+from course_utils.adaptation.tasks import TASKS
 from course_utils.adaptation.training import TrainingSettings
 from course_utils.adapter_files import quiet_peft
 from course_utils.comparison import bootstrap_interval, paired_difference
@@ -39,7 +40,7 @@ def plain_loop(rows, training: TrainingSettings):
     """
     torch.manual_seed(training.seed)
     model, tokenizer = load_transformers_model(DEFAULT_MODEL, dtype="float32")
-    examples = tokenize_examples(tokenizer, rows, TEMPLATE)
+    examples = tokenize_examples(tokenizer, rows, TASKS["summary"].template)
     config = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"])
     with quiet_peft():
         adapted = get_peft_model(model, config)
@@ -113,7 +114,7 @@ def main() -> None:
     for name in ("course", "dialogsum") if options.dialogsum else ("course",):
         test = list(load_dialogues(name)["test"])[: options.test]
         print(f"{name} test, {len(test)} dialogues, ROUGE-1 in float32:")
-        scores = {loop: summary_scores(model, test)["rouge1"] for loop, model in systems.items()}
+        scores = {loop: answer_scores(model, test)["rouge1"] for loop, model in systems.items()}
         for loop, found in scores.items():
             print(f"  {loop:13} {bootstrap_interval(found)}")
         print(f"  difference    {paired_difference(*scores.values())}")
