@@ -219,8 +219,8 @@ def _sha256(file: Path) -> str:
 
 
 def unknown_model(name: str) -> str:
-    close = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.4)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    close = difflib.get_close_matches(name, CATALOGUE, n=3, cutoff=0.4)
+    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
     return f"The catalogue has no model {name!r}.{hint} It has: {', '.join(CATALOGUE)}."
 
 
