@@ -12,16 +12,13 @@ from word_tokenizer import word_tokenizer
 def pytest_collection_modifyitems(items):
     """Say which tests share a worker of pytest-xdist, and begin with the longest.
 
-    A file's tests stay together, because they share fixtures, but every lab and the run of every
-    notebook is a group of its own.
+    A file's tests stay together, because they share fixtures, but every lab is a group of its own.
     """
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         group = params.get("lab", item.path.stem)
-        if item.name.startswith("test_the_notebook_runs"):
-            group = params["path"].stem
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: not item.name.startswith("test_the_notebook_runs"))
+    items.sort(key=lambda item: item.path.stem != "test_labs")
 
 
 @pytest.fixture(scope="session")
