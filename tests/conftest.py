@@ -9,6 +9,7 @@ import pytest
 from word_tokenizer import word_tokenizer
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Say which tests share a worker of pytest-xdist, and begin with the longest.
 

@@ -33,8 +33,6 @@ from course_utils.compression import (
 )
 from course_utils.errors import CourseError
 
-HAS_INT4_PRODUCT = hasattr(torch, "_weight_int4pack_mm_for_cpu")
-
 
 @pytest.fixture
 def draw():

@@ -31,19 +31,6 @@ def draw():
     return torch.Generator().manual_seed(7)
 
 
-@pytest.fixture
-def llama():
-    """A random Llama whose embedding and head are tied, as SmolLM2's are."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=48, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
-
-
 def linear_like(weight):
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
     linear.weight.data = weight
