@@ -16,7 +16,7 @@ test: .venv/installed  ## lint, then test everything: units, notebooks, labs thr
 	$(BIN)/course models pull smollm2-135m-instruct
 	$(BIN)/course models pull minilm-l6-v2
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_notebooks.py  # one after the other, on all cores
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/test_notebooks.py
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --ignore tests/test_notebooks.py
 
 lint: .venv/installed  ## check the style of Python files and notebooks
 	$(BIN)/ruff check .
