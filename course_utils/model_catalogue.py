@@ -82,23 +82,20 @@ CATALOGUE = {
             cached_megabytes=92,
             purpose="sentence embeddings, semantic similarity, offline",
         ),
-        CatalogueModel(
-            name="smollm2-135m-summarizer",
-            architecture="decoder-only",
-            source=AdapterSource(base=DEFAULT_MODEL, adapter="summarizer"),
-            licence="Apache-2.0",
-            parameters_millions=135,
-            cached_megabytes=0,
-            purpose="the default model, adapted to summarize dialogues",
-        ),
-        CatalogueModel(
-            name="smollm2-135m-topics",
-            architecture="decoder-only",
-            source=AdapterSource(base=DEFAULT_MODEL, adapter="topics"),
-            licence="Apache-2.0",
-            parameters_millions=135,
-            cached_megabytes=0,
-            purpose="the default model, adapted to name a dialogue's topic",
+        *(
+            CatalogueModel(
+                name=f"smollm2-135m-{adapter}",
+                architecture="decoder-only",
+                source=AdapterSource(base=DEFAULT_MODEL, adapter=adapter),
+                licence="Apache-2.0",
+                parameters_millions=135,
+                cached_megabytes=0,
+                purpose=f"the default model, adapted to {taught}",
+            )
+            for adapter, taught in (
+                ("summarizer", "summarize dialogues"),
+                ("topics", "name a dialogue's topic"),
+            )
         ),
         *(
             CatalogueModel(

