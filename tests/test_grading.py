@@ -337,6 +337,17 @@ def test_a_class_table_says_where_a_score_or_a_hint_is_not_as_expected(capsys):
     assert "1 of 2 scores and hints are as expected" in shown
 
 
+def test_a_class_of_six_fits_eighty_columns_with_every_name_whole(capsys):
+    students = ["solution", "untouched", *(f"mutant_{n}" for n in range(1, 5))]
+    exercise = "softmax_with_temperature"
+    expected = {student: {exercise: Expected(5)} for student in students}
+    given = [SubmissionScore(name, (ExerciseScore(exercise, 5, 5, 5),)) for name in students]
+    Console(width=80).print(class_table(expected, given))
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert {"solution", "untouched", "mutant", exercise} <= set(shown.split())
+
+
 def test_a_mutant_section_without_score_or_hint_or_for_no_exercise_is_refused(labs):
     path = labs / "mutants" / "lab0_double" / "mutant_1.py"
     path.write_text(MUTANT.replace("# hint: No abs()\n", ""))
